@@ -74,6 +74,7 @@ impl<R> RequireFresh<R> {
     /// an error is logged and there is no redirect. Guests are not redirected: put a
     /// [`RequireUser`](super::RequireUser) outside of this guard. The page itself must not be behind this guard, or it
     /// redirects to itself. The redirect does not say which page was asked for: `remember_target` is only on `RequireUser`.
+    /// Where the guard has one page, name it in the path: `/confirm?next=/settings`.
     ///
     /// A form that is posted too late is not redirected. It gets the 401, and its fields are lost.
     ///

@@ -34,23 +34,32 @@ use super::reject::Rejection;
 /// # let _ = layer;
 /// ```
 ///
-/// A page for users in an outage, in axum:
+/// A page for users in an outage, in axum. It is generic over the body, because that of `EndStreams` is
+/// [`UntilEnded`](crate::UntilEnded), and not the one of axum:
 ///
 /// ```
-/// # #[cfg(feature = "axum")] {
-/// use axum::{body::Body, response::{Html, IntoResponse, Response}};
-/// use tower_user_sessions::{MemoryStore, Rejection, RejectionKind, SessionLayer};
+/// # #[cfg(all(feature = "axum", feature = "live"))] {
+/// use axum::{Router, routing::get};
+/// use bytes::Bytes;
+/// use http::{HeaderValue, Response, header::CONTENT_TYPE};
+/// use tower_user_sessions::{EndStreams, MemoryStore, Rejection, RejectionKind, RequireUser, SessionLayer};
 ///
-/// fn page(rejection: Rejection) -> Response {
-///     if rejection.kind() == RejectionKind::Unavailable && !rejection.is_grpc() {
-///         let wait = [("retry-after", "1")];
-///         return (rejection.status(), wait, Html("<h1>We are back in a moment</h1>")).into_response();
+/// fn page<B: From<Bytes>>(rejection: Rejection) -> Response<B> {
+///     let is_outage = rejection.kind() == RejectionKind::Unavailable && !rejection.is_grpc();
+///     let mut response = rejection.into_problem(B::from); // with `Retry-After`
+///     if is_outage {
+///         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+///         *response.body_mut() = Bytes::from_static(b"<h1>We are back in a moment</h1>").into();
 ///     }
-///     rejection.into_problem(Body::from)
+///     response
 /// }
 ///
-/// let layer = SessionLayer::new(MemoryStore::new()).reply(page);
-/// # let _ = layer;
+/// let app: Router = Router::new()
+///     .route("/orders", get(async || "for users"))
+///     .route_layer(RequireUser::new().redirect_to("/login").reply(page))
+///     .layer(EndStreams::new().reply(page))
+///     .layer(SessionLayer::new(MemoryStore::new()).reply(page));
+/// # let _ = app;
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(

@@ -145,8 +145,8 @@ pub struct EndNotice {
     pub reason: EndReason,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// The session that caused the end: the one that signed in, or the one that revoked it. `None` if no session did, such
-    /// as for a job of yours.
+    /// The session that caused the end: the one that signed in, or the one that revoked it. `None` if no session
+    /// of this user did: a job of yours, or an administrator with `Session::sessions_of`.
     pub by: Option<SessionId>,
     /// The client of that session.
     pub by_client: Option<Box<Client>>,

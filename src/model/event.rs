@@ -29,9 +29,11 @@ pub struct Event {
     pub session: Option<SessionId>,
     /// Why the session ended, if it did.
     pub reason: Option<EndReason>,
-    /// On whose behalf it happened.
+    /// On whose behalf it happened. Of an end the reason says that, see [`UserSessions::because`](crate::UserSessions::because).
     pub initiator: Initiator,
     /// The session that caused it: the one that signed in, or from which another one was ended.
+    ///
+    /// `None` if it was no session of this user: an administrator, for example. Log in your own handler who that was.
     pub by: Option<SessionId>,
     origin: Origin,
 }

@@ -14,8 +14,8 @@ use crate::model::Token;
 /// command-line tools. With both, a new token goes back in the same way as the request sent its token.
 ///
 /// Nothing says of which kind a request is if it has no token. The same is true of a bearer that is no session
-/// token. A sign-in on such a request is answered in the first way: `CookieThenBearer` sets the cookie,
-/// `BearerThenCookie` sends the header. If both kinds of clients sign in, give each its own sign-in route with its own
+/// token. A sign-in on such a request, and the first data of a guest, are answered in the first way: `CookieThenBearer` sets
+/// the cookie, `BearerThenCookie` sends the header. If both kinds of clients sign in, give each its own sign-in route with its own
 /// layer over the same store. Use both on the routes that they share.
 ///
 /// A request with two different tokens has a guest session: neither is used, no cookie is removed. With
@@ -38,12 +38,12 @@ use crate::model::Token;
 pub enum TokenSource {
     /// `Authorization: Bearer` only. Cookies are neither read nor set nor removed.
     Bearer,
-    /// Both. A sign-in without a token is answered with the header.
+    /// Both. A sign-in or a guest without a token gets the header.
     BearerThenCookie,
     /// The cookie only.
     #[default]
     Cookie,
-    /// Both. A sign-in without a token is answered with the cookie.
+    /// Both. A sign-in or a guest without a token gets the cookie.
     CookieThenBearer,
 }
 

@@ -55,8 +55,9 @@ impl Login {
     ///
     /// The client sends back the ticket and the session that the user chose to end. The password is not
     /// needed again. The sign-in counts as authenticated when the refused one was, and has its limit, class,
-    /// lifetime, proof, [`counts`](Self::counts) and [`persistent`](Self::persistent). Of the settings of a login you only repeat [`carry`](Self::carry). What you set here replaces
-    /// what the refused sign-in had, except for [`since`](Self::since), which is ignored.
+    /// lifetime, proof, [`counts`](Self::counts) and [`persistent`](Self::persistent). Of the settings of a login you only
+    /// repeat [`carry`](Self::carry). What you set here replaces what the refused sign-in had, except for
+    /// [`since`](Self::since), which is ignored. The ticket keeps no data: insert again what the refused handler inserted.
     ///
     /// With `None` it ends no session of choice: it works if there is room by now. If there is still no room, the
     /// sign-in is refused again, and the chosen session does not end. A refusal does not use the ticket up.

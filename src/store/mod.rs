@@ -99,7 +99,8 @@ use crate::model::{SessionId, UserId};
 
 /// Keeps sessions between requests.
 ///
-/// Most apps take a store of [this crate](crate::store). For another database implement [`SetStorage`], which has two
+/// Most apps take a store of [this crate](crate::store). An app that chooses one at run time takes a [`SharedStore`], because
+/// a `Box<dyn SessionStore>` is not possible. For another database implement [`SetStorage`], which has two
 /// methods. Implement this trait only if that does not fit. Write the methods as `async fn`. Then run the
 /// `conformance` suite (a feature), which tests the contract below.
 ///

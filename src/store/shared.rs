@@ -25,12 +25,27 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// Any [`SessionStore`] behind one clonable type, for apps that choose their store at run time.
 ///
-/// ```
-/// use tower_user_sessions::{MemoryStore, store::SharedStore};
+/// It takes the place of a `Box<dyn SessionStore>`, which is not possible: the methods are asynchronous.
 ///
-/// let store: SharedStore = MemoryStore::new().into();
-/// # let _ = store;
 /// ```
+/// # #[cfg(all(feature = "file", feature = "redis"))] {
+/// use std::{env, error::Error};
+/// use tower_user_sessions::{FileStore, RedisStore, store::SharedStore};
+///
+/// /// A file in development. In production also the store to `drain` at the end.
+/// fn store() -> Result<(SharedStore, Option<RedisStore>), Box<dyn Error>> {
+///     let Ok(url) = env::var("REDIS_URL") else {
+///         return Ok((FileStore::open("sessions.db")?.into(), None));
+///     };
+///     let redis = RedisStore::connect(&url)?;
+///     Ok((redis.clone().into(), Some(redis)))
+/// }
+/// # let _ = store;
+/// # }
+/// ```
+///
+/// [`SessionLayer::new`](crate::SessionLayer::new), [`UserSessions::new`](crate::UserSessions::new) and
+/// [`Everyone::new`](crate::Everyone::new) take it as any other store.
 #[derive(Clone)]
 pub struct SharedStore {
     store: Arc<dyn ErasedStore>,

@@ -186,7 +186,7 @@ impl DevicePage {
     /// The others are sent to the page at `path`, on which they prove it again. Every user can read the
     /// list and end the current session. Takes a path of this origin, as
     /// [`local_path`](crate::local_path) accepts it. For anything else an error is logged, and the
-    /// others get a page with status 401.
+    /// others get a page with status 401. It may have a query that says where to go afterwards: `/confirm?next=/devices`.
     ///
     /// Defaults to no such rule.
     pub fn require_fresh(mut self, within: Duration, path: &str) -> Self {

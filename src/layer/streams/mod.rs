@@ -103,6 +103,9 @@ impl<R> EndStreams<R> {
     /// How a call is answered whose session ends before its response head: [`Bare`],
     /// [`Problem`](super::Problem), or a [`Reply`](super::Reply) of yours.
     ///
+    /// Its body is an [`UntilEnded`](crate::UntilEnded). A function that serves the `SessionLayer` too is generic:
+    /// `fn page<B: From<Bytes>>(rejection: Rejection) -> Response<B>`, see [`Reply`](super::Reply).
+    ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> EndStreams<R2> {
         EndStreams {

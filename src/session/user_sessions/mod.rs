@@ -127,6 +127,9 @@ impl UserSessions {
     /// default: `Replaced`, `Expired`, `Undelivered` and `Rejected`.
     /// If [`end`](Self::end) ends the current session, the reason is always [`EndReason::LoggedOut`].
     ///
+    /// The reason also says on whose behalf it happened ([`Event::initiator`](crate::events::Event::initiator)): that of
+    /// [`EndReason::Revoked`] is the user, and that of [`EndReason::TokenReuse`] a policy, whoever calls this.
+    ///
     /// | default | for |
     /// |---|---|
     /// | [`EndReason::Revoked`] | [`Session::user_sessions`] |
