@@ -44,8 +44,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 /// # }
 /// ```
 ///
-/// [`SessionLayer::new`](crate::SessionLayer::new), [`UserSessions::new`](crate::UserSessions::new) and
-/// [`Everyone::new`](crate::Everyone::new) take it as any other store.
+/// `SessionLayer::new`, `UserSessions::new` and `Everyone::new` take it as any other store.
 #[derive(Clone)]
 pub struct SharedStore {
     store: Arc<dyn ErasedStore>,

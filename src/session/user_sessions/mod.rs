@@ -128,7 +128,7 @@ impl UserSessions {
     /// If [`end`](Self::end) ends the current session, the reason is always [`EndReason::LoggedOut`].
     ///
     /// The reason also says on whose behalf it happened ([`Event::initiator`](crate::events::Event::initiator)): that of
-    /// [`EndReason::Revoked`] is the user, and that of [`EndReason::TokenReuse`] a policy, whoever calls this.
+    /// [`EndReason::Revoked`] is the user, and that of [`EndReason::TokenReuse`] is a policy, also if an administrator calls this.
     ///
     /// | default | for |
     /// |---|---|
