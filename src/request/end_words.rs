@@ -31,39 +31,43 @@ pub(crate) const NAMED: &str = "{browser} on {system}";
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct EndWords {
-    /// Replaces `{device}` if the device is unknown.
+    /// "another device", in the place of `{device}` if the device is unknown.
     pub another_device: Cow<'static, str>,
-    /// For [`EndReason::Administrator`]: an administrator ended it.
+    /// For [`EndReason::Administrator`]: "You were signed out by an administrator."
     pub administrator: Cow<'static, str>,
-    /// For [`EndReason::ClientChanged`]: it was used from another address or agent.
+    /// For [`EndReason::ClientChanged`]: "You were signed out because your session was used from another place. If that was not
+    /// you, change your password."
     pub client_changed: Cow<'static, str>,
-    /// For [`EndReason::CredentialsChanged`]: the user's password or another factor changed.
+    /// For [`EndReason::CredentialsChanged`]: "You were signed out because your password was changed." It may have been another
+    /// factor.
     pub credentials_changed: Cow<'static, str>,
     /// `{browser} on {system}`, which makes "Firefox 145 on Windows" of the device.
     pub device: Cow<'static, str>,
-    /// For [`EndReason::Disabled`]: the user may not sign in for now.
+    /// For [`EndReason::Disabled`]: "You were signed out because your account was disabled."
     pub disabled: Cow<'static, str>,
-    /// For the session of an open stream that is gone, and nobody knows why (`LiveEnd`).
+    /// For the session of an open stream that is gone, and nobody knows why (`LiveEnd`): "You were signed out."
     pub ended: Cow<'static, str>,
-    /// For [`EndReason::Evicted`]: a sign-in on `{device}` needed its place.
+    /// For [`EndReason::Evicted`]: "You were signed out because you signed in on {device}."
     pub evicted: Cow<'static, str>,
-    /// For [`EndReason::Everyone`]: the sessions of all users were ended.
+    /// For [`EndReason::Everyone`]: "All users were signed out. Please sign in again."
     pub everyone: Cow<'static, str>,
-    /// For [`EndReason::Expired`]: it was not used for too long, or its time was over.
+    /// For [`EndReason::Expired`]: "You were signed out because your session expired."
     pub expired: Cow<'static, str>,
-    /// For [`EndReason::IdentityProvider`]: the identity provider ended it.
+    /// For [`EndReason::IdentityProvider`]: "You were signed out by your identity provider."
     pub identity_provider: Cow<'static, str>,
-    /// For [`EndReason::LoggedOut`]: the user signed out.
+    /// For [`EndReason::LoggedOut`]: "You signed out."
     pub logged_out: Cow<'static, str>,
-    /// For the session of an open stream that the store could not be asked for (`LiveEnd`).
+    /// For the session of an open stream that the store could not be asked for (`LiveEnd`): "The connection was closed. Please
+    /// try again in a few minutes."
     pub out_of_sight: Cow<'static, str>,
-    /// For [`EndReason::Replaced`]: the same client signed in again.
+    /// For [`EndReason::Replaced`]: "You signed in again in this browser."
     pub replaced: Cow<'static, str>,
-    /// For [`EndReason::Revoked`]: the user ended it on `{device}`.
+    /// For [`EndReason::Revoked`]: "You were signed out from {device}."
     pub revoked: Cow<'static, str>,
-    /// For [`EndReason::TokenReuse`]: a request sent a previous token after its grace time.
+    /// For [`EndReason::TokenReuse`]: "You were signed out because an old copy of your session was used. If your browser did not
+    /// crash, change your password."
     pub token_reuse: Cow<'static, str>,
-    /// For [`EndReason::Undelivered`] and [`EndReason::Rejected`]: the sign-in was not completed.
+    /// For [`EndReason::Undelivered`] and [`EndReason::Rejected`]: "Your sign-in was not completed."
     ///
     /// `Session::ended` never returns these. You see it for an open stream (`LiveEnd`), and for a notice that you got from a
     /// store yourself ([`Resolved::Ended`](crate::store::Resolved::Ended)).
@@ -135,10 +139,9 @@ mod tests {
     /// What a close frame of a WebSocket takes beside its code (RFC 6455 §5.5).
     const CLOSE_MAX: usize = 123;
 
-    #[test]
-    fn the_default_words_fit_into_the_close_frame_of_a_websocket() {
+    fn sentences() -> [Cow<'static, str>; 15] {
         let EndWords {
-            another_device,
+            another_device: _,
             administrator,
             client_changed,
             credentials_changed,
@@ -156,8 +159,7 @@ mod tests {
             token_reuse,
             undelivered,
         } = EndWords::default();
-
-        for sentence in [
+        [
             administrator,
             client_changed,
             credentials_changed,
@@ -173,9 +175,26 @@ mod tests {
             revoked,
             token_reuse,
             undelivered,
-        ] {
-            let sentence = sentence.replace("{device}", &another_device);
+        ]
+    }
+
+    #[test]
+    fn the_default_words_fit_into_the_close_frame_of_a_websocket() {
+        for sentence in sentences() {
+            let sentence = sentence.replace("{device}", "another device");
             assert!(sentence.len() <= CLOSE_MAX, "{sentence}");
+        }
+    }
+
+    /// Who translates them reads the documentation, and not this file.
+    #[test]
+    fn the_documentation_quotes_each_default_sentence() {
+        let lines = include_str!("end_words.rs").lines();
+        let docs = lines.filter_map(|line| line.trim_start().strip_prefix("/// "));
+        let docs = docs.collect::<Vec<_>>().join(" ");
+
+        for sentence in sentences() {
+            assert!(docs.contains(&format!("\"{sentence}\"")), "{sentence}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Words {
     pub title: Cow<'static, str>,
     /// "Signed in as". After it the page displays the user id, or [`DevicePage::user_name`](super::DevicePage::user_name).
     pub signed_in_as: Cow<'static, str>,
-    /// Says what the page is for.
+    /// "Don't know one of these devices? Sign it out and change your password."
     pub about: Cow<'static, str>,
     /// `{browser} on {system}`, which makes "Chrome 142 on Windows" of a device. [`EndWords::device`] is the same for sentences.
     pub device: Cow<'static, str>,
@@ -62,42 +62,43 @@ pub struct Words {
     pub sign_out_device: Cow<'static, str>,
     /// "Sign out {device}?", in the dialog.
     pub ask_device: Cow<'static, str>,
-    /// Says what happens if one device is signed out.
+    /// "It will have to sign in again.", in the dialog, after the question about one device.
     pub ask_device_means: Cow<'static, str>,
     /// "Sign out all other devices", on the button.
     pub sign_out_others: Cow<'static, str>,
     /// "Sign out all other devices?", in the dialog and on its page.
     pub ask_others: Cow<'static, str>,
-    /// Says what happens if all others are signed out.
+    /// "Every device but this one will have to sign in again.", after the question about all others.
     pub ask_others_means: Cow<'static, str>,
     /// "Cancel", on the button.
     pub cancel: Cow<'static, str>,
     /// "You're signed in nowhere else.", if there is one device only.
     pub nowhere_else: Cow<'static, str>,
-    /// Displayed after one device was signed out.
+    /// "The device is signed out.", after one device was signed out.
     pub done_device: Cow<'static, str>,
-    /// Displayed after all others were signed out.
+    /// "All other devices are signed out.", after all others were signed out.
     pub done_others: Cow<'static, str>,
     /// "Back to your devices", the link from a page that says one thing.
     pub back: Cow<'static, str>,
     /// "Continue", the link to the page on which the user signs in or proves who they are. Browsers follow it by themselves.
     pub go_on: Cow<'static, str>,
-    /// Displayed to guests, if there is no sign-in page to go to.
+    /// "You're not signed in.", to guests if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
     /// Displayed after that, if the session of the browser was ended or expired: why. Not if the user signed out, or signed in
     /// again.
     pub ended: EndWords,
-    /// Displayed if the form names no session of this user.
+    /// "That is not one of your devices.", if the form names no session of this user.
     pub not_yours: Cow<'static, str>,
-    /// Displayed if a form of another site was refused.
+    /// "That came from another site, so nothing was changed.", if a form of another site was refused.
     pub foreign_origin: Cow<'static, str>,
-    /// Displayed for any other path or method.
+    /// "There is no such page.", for any other path or method.
     pub not_found: Cow<'static, str>,
-    /// Displayed to users who signed in too long ago to end sessions, if there is no page to go to.
+    /// "Please sign in again to do that.", to users who signed in too long ago to end sessions, if there is no page to go to.
     pub stale: Cow<'static, str>,
-    /// Displayed in an outage.
+    /// "Your devices can't be shown right now. Please try again.", in an outage.
     pub unavailable: Cow<'static, str>,
-    /// Displayed if the request has no session: the session layer is missing, or `resolve_if` let the request pass.
+    /// "Something went wrong.", if the request has no session: the session layer is missing, or `resolve_if` let the request
+    /// pass.
     pub failed: Cow<'static, str>,
 }
 
