@@ -35,7 +35,7 @@ use super::reject::Rejection;
 /// ```
 ///
 /// A page for users in an outage, in axum. It is generic over the body, because that of `EndStreams` is
-/// [`UntilEnded`](crate::UntilEnded), and not the one of axum:
+/// `UntilEnded`, and not the one of axum:
 ///
 /// ```
 /// # #[cfg(all(feature = "axum", feature = "live"))] {
