@@ -103,6 +103,7 @@ impl Link {
         }
         let mut progress = Progress {
             now: call.began.is_none().then(|| patience.began()),
+            losses: self.losses(),
             ..Progress::default()
         };
         let came = self

@@ -174,3 +174,28 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Call, NotHere},
+        *,
+    };
+    use crate::store::redis::script::source::Script;
+
+    #[tokio::test]
+    async fn a_call_to_one_server_goes_nowhere_else_for_slots_that_it_lost_before() {
+        let source = RedisSource::url("redis://127.0.0.1:1").unwrap();
+        let (map, up) = (Arc::default(), Arc::default());
+        let link = Link::of_cluster(source, Duration::from_secs(60), map, up);
+        link.lose();
+        let script = Script::of(&["return 1"]);
+
+        let call = Call::new(&script, "key", *b"8 bytes.");
+        let (answer, may_run) = link.run(&call, &|_, _| {}).await;
+
+        let error = answer.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        assert!(!cause.is::<NotHere>() && !may_run, "{cause}");
+    }
+}
