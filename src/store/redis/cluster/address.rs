@@ -26,6 +26,8 @@ impl Address {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         match host {
             "?" => None,
+            // Over a Unix socket, or it is not known any more.
+            "" if answered.is_empty() => None,
             "" => Some(Self::new(answered, port)),
             host => Some(Self::new(host, port)),
         }
@@ -60,6 +62,12 @@ mod tests {
 
             assert_eq!(address, Some(Address::new(host, 7001)), "{text}");
         }
+    }
+
+    #[test]
+    fn an_empty_host_is_no_address_if_the_node_was_reached_under_none() {
+        assert_eq!(Address::parse(":7001", ""), None);
+        assert_eq!(Address::parse("[]:7001", ""), None);
     }
 
     #[test]
