@@ -119,7 +119,8 @@ impl Listening {
             return;
         }
         let mut worker = self.worker();
-        if !worker.runs() {
+        // Looked at under the lock: the last reader may have left since.
+        if self.hearing.readers.load(SeqCst) > 0 && !worker.runs() {
             self.hearing.stop();
             worker.start(|_| conduct(Arc::clone(&self.hearing)));
         }
@@ -178,20 +179,39 @@ mod tests {
     };
     use crate::store::worker::DOUBT;
 
-    #[test]
-    fn a_listener_that_hears_goes_on_although_its_runtime_is_busy() {
-        let [busy, other] =
-            [(); 2].map(|()| Builder::new_current_thread().enable_all().build().unwrap());
+    /// The source of a feed of two shards, with its store.
+    fn listening() -> (Listening, RedisStore) {
         let live = RedisLive::ends().shards(2);
         let source = RedisSource::url("redis://127.0.0.1:1").unwrap();
         let store = RedisStore::builder(source).live(live).build();
         let publish = live.publish("sessions:live".to_owned(), false);
-        let hearing = Arc::new(Hearing::new(&store.scripts, publish, "node".to_owned()));
         let listening = Listening {
-            hearing: Arc::clone(&hearing),
+            hearing: Arc::new(Hearing::new(&store.scripts, publish, "node".to_owned())),
             worker: Mutex::default(),
             minded: AtomicI64::new(i64::MIN),
         };
+        (listening, store)
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_feed_that_ends_after_the_last_reader_left_starts_nothing() {
+        let (listening, _store) = listening();
+        listening.wanted(1);
+        assert!(listening.worker().runs());
+
+        // Another thread read that there was a reader.
+        listening.wanted(0);
+        listening.mind();
+
+        assert!(!listening.worker().runs());
+    }
+
+    #[test]
+    fn a_listener_that_hears_goes_on_although_its_runtime_is_busy() {
+        let [busy, other] =
+            [(); 2].map(|()| Builder::new_current_thread().enable_all().build().unwrap());
+        let (listening, _store) = listening();
+        let hearing = Arc::clone(&listening.hearing);
         busy.block_on(async { listening.wanted(1) });
         let ear = hearing.ear(None);
         hearing.open(&ear, [0]);
