@@ -50,7 +50,7 @@ type Writing = OwnedRwLockReadGuard<()>;
 
 #[derive(Debug, Default)]
 struct Plan {
-    /// In the order in which they were noted, which is nearly that in which they are due.
+    /// In the order in which they are due.
     fills: VecDeque<LateFill>,
     /// Of entries that made room.
     active: VecDeque<Active>,
@@ -86,7 +86,9 @@ impl<St: SessionStore> Inner<St> {
     /// Plans to write the activity of this fill.
     pub(super) fn note(this: &Arc<Self>, fill: LateFill) {
         let mut plan = this.late.plan();
-        plan.fills.push_back(fill);
+        // Mostly the last one. Sessions with a short idle time have a shorter lease.
+        let at = plan.fills.partition_point(|other| other.due <= fill.due);
+        plan.fills.insert(at, fill);
         if plan.fills.len() > this.late.most {
             // What it asks for is written when its entry makes room.
             plan.fills.pop_front();

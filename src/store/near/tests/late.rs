@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::wire::{Hold, Node, Server, near};
+use super::wire::{Hold, Node, Server, near, sign_in};
 use crate::{
-    model::{EndReason, Token},
+    model::{EndReason, Lifetime, Token},
     store::{Changes, End, List, Near, Resolve, Resolved, Save, SessionStore, Timestamp, Which},
 };
 
@@ -190,6 +190,32 @@ async fn a_flush_waits_for_a_write_that_is_on_its_way() {
     let within = |time| tokio::time::timeout(time, node.near.flush());
     assert!(within(SECOND * 9).await.is_err());
     assert!(within(SECOND * 11).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn activity_of_a_session_with_a_short_idle_time_does_not_wait_for_that_of_others() {
+    let server = Server::new();
+    let cache = Near::builder(server.store.clone())
+        .clock(server.clock.clone())
+        .lease(SECOND * 60)
+        .build();
+    let long = server.signs_in("alice").await;
+    let (mut create, short) = sign_in(&server.store, server.clock.now(), "bob");
+    create.lifetime = Lifetime::new(SECOND * 60, SECOND * 3_600);
+    server.store.create(&create).await.unwrap();
+    server.store.resolve(&near(&short)).await.unwrap();
+    for (token, time) in [(&long, SECOND * 16), (&short, SECOND * 2)] {
+        cache.resolve(&near(token)).await.unwrap();
+        server.clock.advance(time);
+        cache.resolve(&near(token)).await.unwrap();
+    }
+    let last = server.clock.now();
+
+    // The lease of the other one is not over yet.
+    server.clock.advance(SECOND * 10);
+    tokio::time::sleep(SECOND * 10).await;
+
+    assert_eq!(stored(&server, &short).await, last);
 }
 
 // By the system's clock.
