@@ -35,12 +35,12 @@ pub fn local_path(text: &str) -> Option<&str> {
     if !text.starts_with('/') || !text.bytes().all(is_written) || encodes_control(text) {
         return None;
     }
-    let path = text.split(['?', '#']).next()?;
-    let once = decoded(path.as_bytes())?;
+    let path = text.split(['?', '#']).next()?.as_bytes();
     // A program behind this one may decode a second time.
-    let twice = decoded(&once).unwrap_or_else(|| once.clone());
-    let stays = [path.as_bytes(), &once, &twice].into_iter().all(stays_here);
-    stays.then_some(text)
+    let once = decoded(path);
+    let twice = decoded(&once);
+    let stays = [path, &once, &twice].into_iter().all(stays_here);
+    (stays && is_encoded(path)).then_some(text)
 }
 
 /// Whether a browser that follows this path stays on its origin.
@@ -59,20 +59,24 @@ fn encodes_control(text: &str) -> bool {
     encoded.any(|byte| byte.is_ascii_control())
 }
 
-/// The bytes that this stands for; `None` where a `%` encodes nothing.
-fn decoded(path: &[u8]) -> Option<Vec<u8>> {
+/// Whether each `%` is followed by two digits.
+fn is_encoded(path: &[u8]) -> bool {
+    let percents = path.iter().filter(|byte| **byte == b'%').count();
+    path.windows(3).filter_map(byte_of).count() == percents
+}
+
+/// The bytes that this stands for. A `%` that encodes nothing stays, as most programs leave it.
+fn decoded(path: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' {
-            bytes.push(byte_of(rest.get(..3)?)?);
-            rest = rest.get(3..)?;
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
+        let encoded = rest.split_at_checked(3);
+        let encoded = encoded.and_then(|(three, after)| Some((byte_of(three)?, after)));
+        let (byte, after) = encoded.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = after;
     }
-    Some(bytes)
+    bytes
 }
 
 /// The byte that `%0d` stands for.

@@ -28,7 +28,7 @@ const ACCEPTED: [&str; 20] = [
     "/;//evil.example",
 ];
 
-const REFUSED: [&str; 57] = [
+const REFUSED: [&str; 60] = [
     // Not a path.
     "",
     "orders",
@@ -83,6 +83,10 @@ const REFUSED: [&str; 57] = [
     "/%00",
     "/%252fevil.example",
     "/%255cevil.example",
+    // Most programs leave a `%` that encodes nothing as it is, and decode the rest.
+    "/%255cevil.example/%25",
+    "/%252f/evil.example%25zz",
+    "/a/%252e%252e/%25",
     "/%zz",
     "/100%",
     // Segments that a program further in may resolve to `//evil.example`.
