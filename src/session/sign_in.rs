@@ -142,11 +142,15 @@ impl Session {
         })
     }
 
-    /// Neither the sign-in nor its data stays staged.
+    /// Neither the sign-in nor its data stays staged, also what was staged for its user while the store was asked: it must not
+    /// get into the session of before.
     fn refused(&self, pending: &PendingLogin, batch: &Batch, refused: CommitError) -> CommitError {
         let mut state = self.state();
-        state.unstage(batch);
-        state.settle_login(pending.token.session_id());
+        if state.settle_login(pending.token.session_id()) {
+            state.staged.put(Vec::new());
+        } else {
+            state.unstage(batch);
+        }
         refused
     }
 }

@@ -342,14 +342,15 @@ impl State {
         left
     }
 
-    /// This sign-in is no longer staged: it was done or refused.
-    pub(super) fn settle_login(&mut self, id: SessionId) {
-        // A clone of the session may have staged another one meanwhile.
-        if let Target::LogIn(pending) = &self.staged.target
-            && pending.token.session_id() == id
-        {
+    /// This sign-in is no longer staged: it was done or refused. Returns whether it was: a clone of the session may have
+    /// staged another one meanwhile.
+    pub(super) fn settle_login(&mut self, id: SessionId) -> bool {
+        let staged =
+            matches!(&self.staged.target, Target::LogIn(it) if it.token.session_id() == id);
+        if staged {
             self.staged.target = Target::Stay;
         }
+        staged
     }
 
     /// Changes are stored on the data of the revision `before`.

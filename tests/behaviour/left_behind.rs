@@ -1,4 +1,5 @@
-//! What a sign-in does not take along: data of another user, and of a session that was signed out before it.
+//! What a sign-in does not take along: data of another user, and of a session that was signed out before it. And what a refused
+//! one does not leave to the guest.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,9 +8,14 @@
     reason = "a test fails by panicking"
 )]
 
-use tower_user_sessions::{Login, SessionLayer};
+use std::pin::pin;
 
-use crate::common::http::{Client, store, user};
+use tower_user_sessions::{CommitError, Login, SessionLayer, UserSessions};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method, until_asked},
+    http::{Client, HOUR, store, user},
+};
 
 fn carrying(id: &str) -> Login {
     Login::new(user(id)).carry(["cart"])
@@ -92,4 +98,34 @@ async fn a_sign_in_staged_twice_takes_nothing_from_the_session_of_another_user()
 
     assert_eq!(client.user().await.as_deref(), Some("bob"));
     assert_eq!(client.get("cart").await, None);
+}
+
+// T5
+#[tokio::test]
+async fn the_guest_of_a_refused_sign_in_keeps_nothing_that_was_staged_for_its_user() {
+    let (store, _clock) = store();
+    let alice = UserSessions::new(store.clone(), user("alice"));
+    alice.disable_for(HOUR).await.unwrap();
+    let faulty = FaultyStore::new(&store);
+    let mut client = Client::new(&SessionLayer::new(faulty.clone()));
+    faulty.next(Method::Create, Fault::Hang);
+
+    let answer = client.send(move |session| {
+        let asked = faulty.clone();
+        async move {
+            session.log_in(user("alice")).unwrap();
+            session.insert("before", "secret").unwrap();
+            let mut commit = pin!(session.commit());
+            until_asked(&asked, Method::Create, 1, commit.as_mut()).await;
+            session.insert("meanwhile", "secret").unwrap();
+            asked.release();
+            let refused = commit.await;
+            assert!(matches!(refused, Err(CommitError::Disabled)), "{refused:?}");
+            session.keys()
+        }
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie(), "{:?}", answer.set_cookies());
+    assert_eq!(answer.value(), Vec::<String>::new());
 }
