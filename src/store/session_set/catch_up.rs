@@ -63,7 +63,15 @@ impl Live {
             forget(own, seen, now);
             return;
         }
+        let sent = own.rotation.take();
         own.rotation = seen.rotation.as_ref().map(Arc::clone);
+        if let (Some(sent), Some(rotation)) = (sent, &mut own.rotation)
+            && rotation.is_unused()
+            && !sent.is_unused()
+        {
+            // The operation on the copy was the first request with the token.
+            Arc::make_mut(rotation).previous[0] = sent.previous[0];
+        }
         if seen.was_found_expired() {
             if !own.was_found_expired() {
                 own.note_expired();

@@ -164,6 +164,29 @@ fn a_token_from_before_a_reauthentication_is_reported_once() {
 }
 
 #[test]
+fn a_new_token_that_is_sent_to_be_renewed_counts_as_sent_although_it_is_too_early_for_that() {
+    let mut entry = Entry::default();
+    let old = begins(&mut entry, Some("alice"));
+    let rotates = |entry: &mut Entry, token: &Token, at| {
+        let salt = Salt::from_bytes([1; 16]);
+        let next = token.successor(&salt);
+        let mut rotate = Rotate::new(token, &next, Renewal::Derived(salt));
+        rotate.grace = SECOND;
+        entry.change(|set| set.rotate(&rotate, after(at), KEPT));
+        lands(entry, at);
+        next
+    };
+    let token = rotates(&mut entry, &old, SECOND);
+
+    rotates(&mut entry, &token, SECOND * 2);
+
+    let current = sends(&mut entry, &token, SECOND * 3);
+    assert!(matches!(current, Resolved::Live(_)), "{current:?}");
+    let reused = sends(&mut entry, &old, SECOND * 3);
+    assert!(matches!(reused, Resolved::Reused(_)), "{reused:?}");
+}
+
+#[test]
 fn a_session_does_not_end_without_the_data_that_is_on_its_way_to_the_disk() {
     for lands_before in [true, false] {
         let mut entry = Entry::default();
