@@ -7,11 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::HashSet,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use proptest::{
     strategy::BoxedStrategy,
@@ -19,10 +15,7 @@ use proptest::{
 };
 use tower_user_sessions::{
     Excess, MemoryStore, SessionId, Timestamp,
-    store::{
-        FileStore, Look, ManualClock, Presence, Record, SessionStore, SetStore, StoreErrorKind,
-        Token,
-    },
+    store::{ManualClock, Record, SessionStore, SetStore, StoreErrorKind, Token},
 };
 
 use crate::{
@@ -39,10 +32,10 @@ use crate::{
 };
 
 /// How many histories each test tries.
-const CASES: u32 = 512;
+pub(crate) const CASES: u32 = 512;
 
 /// Runs histories. A failing one is shortened and printed with the answer to each step.
-fn check(
+pub(crate) fn check(
     histories: &BoxedStrategy<Vec<(usize, Op)>>,
     cases: u32,
     replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>,
@@ -63,7 +56,7 @@ fn check(
     outcome.unwrap();
 }
 
-fn memory(world: &World) -> MemoryStore {
+pub(crate) fn memory(world: &World) -> MemoryStore {
     MemoryStore::builder()
         .clock(world.clock.clone())
         .notice_kept(NOTICE_KEPT)
@@ -291,75 +284,6 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
     });
 }
 
-/// The store is closed and opened again all the time. So the file has everything that memory has.
-#[test]
-fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
-    let directory = common::temporary();
-    let files = AtomicU32::new(0);
-    check(&histories(), CASES / 8, |history, world| {
-        let file = files.fetch_add(1, Ordering::Relaxed).to_string();
-        let path = directory.path().join(file);
-        let outcome = tokio_test::block_on(replay_on_file(&path, history, world));
-        std::fs::remove_file(path).unwrap();
-        outcome
-    });
-}
-
-async fn replay_on_file(
-    path: &std::path::Path,
-    history: &[(usize, Op)],
-    world: &mut World,
-) -> Result<(), String> {
-    let memory = memory(world);
-    let open = |world: &World| {
-        let builder = FileStore::builder().notice_kept(NOTICE_KEPT);
-        builder.clock(world.clock.clone()).open(path).unwrap()
-    };
-    let mut store = open(world);
-    for (set, op) in history {
-        // The time of a file is never behind its last write. In memory it may be.
-        if matches!(op, Op::StepBack(_)) {
-            continue;
-        }
-        world.note(op.clone());
-        drop(store);
-        store = open(world);
-        for request in world.requests(*set, op) {
-            let in_memory = ask(&memory, &request).await;
-            let in_file = ask(&store, &request).await;
-            world.note((request.clone(), in_file.clone()));
-            if in_file != in_memory && only_expired(&request, (&in_file, &in_memory), &memory).await
-            {
-                return Ok(());
-            }
-            same("FileStore", &in_file, "MemoryStore", &in_memory)?;
-        }
-    }
-    Ok(())
-}
-
-/// How long the id of a session that expired is known is left to the store: a file that is opened drops what is over.
-async fn only_expired(
-    request: &Request,
-    answers: (&Answer, &Answer),
-    memory: &MemoryStore,
-) -> bool {
-    let Request::Create(create) = request else {
-        return false;
-    };
-    let is_about_the_id = matches!(
-        answers,
-        (Answer::Created { .. }, Answer::AlreadyEnded)
-            | (Answer::AlreadyEnded, Answer::Created { .. })
-    );
-    if !is_about_the_id {
-        return false;
-    }
-    let look = Look::new(create.tag, [create.id]);
-    let looked = memory.look(&look).await.unwrap();
-    !matches!(looked.sessions[..], [Presence::Ended(_)])
-}
-
 fn on_a_shelf(shelf: &Shelf) -> SetStore<Shelf> {
     SetStore::builder(shelf.clone())
         .notice_kept(NOTICE_KEPT)
@@ -367,7 +291,7 @@ fn on_a_shelf(shelf: &Shelf) -> SetStore<Shelf> {
         .build()
 }
 
-async fn replay_on_both<St: SessionStore>(
+pub(crate) async fn replay_on_both<St: SessionStore>(
     name: &str,
     store: &St,
     history: &[(usize, Op)],
@@ -388,7 +312,7 @@ async fn replay_on_both<St: SessionStore>(
     Ok(())
 }
 
-fn same(left: &str, a: &Answer, right: &str, b: &Answer) -> Result<(), String> {
+pub(crate) fn same(left: &str, a: &Answer, right: &str, b: &Answer) -> Result<(), String> {
     if a == b {
         return Ok(());
     }

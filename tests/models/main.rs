@@ -9,6 +9,7 @@
 )]
 
 mod common;
+mod file_histories;
 mod histories;
 mod history;
 mod interleaving;
