@@ -59,7 +59,8 @@ impl RedisStoreBuilder {
     /// How long one operation may take, with the time to get a connection. All operations that store the changes of one
     /// request share it, with the exceptions that [the guide](crate::guide::deploying_on_redis#timeouts) names.
     ///
-    /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
+    /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then. A few wait
+    /// up to three quarters while the server answers nobody.
     /// With zero no call is answered in time, although some may run.
     ///
     /// A server that is far away needs a longer one, because a new connection takes up to six times as long as a reply. A
