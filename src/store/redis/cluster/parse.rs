@@ -48,6 +48,7 @@ impl View {
 /// `names`: the nodes' names are used rather than their addresses, for certificates bear names.
 pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
     let (mut view, mut myself) = (View::default(), false);
+    let names = names || names_lead(text, answered);
     for line in text.lines().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let [
@@ -154,19 +155,47 @@ pub(in super::super) fn served(text: &str) -> Option<Served> {
     Some(served)
 }
 
-/// `ip:port@bus,hostname,name=value…`: the name to use and the other one.
+/// Whether the node that answered was reached under the name that it announces.
+///
+/// Then names lead to the nodes, and their addresses may not: those of containers, or of another network. One name for
+/// several nodes leads to none of them.
+fn names_lead(text: &str, answered: &str) -> bool {
+    let (mut names, mut is_own) = (BTreeSet::new(), false);
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let (Some(at), Some(flags)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let has = |flag: &str| flags.split(',').any(|of| of == flag);
+        let Some(name) = name(at).filter(|_| !has("noaddr")) else {
+            continue;
+        };
+        is_own |= has("myself") && name.host.eq_ignore_ascii_case(answered);
+        if !names.insert(name.to_string()) {
+            return false;
+        }
+    }
+    is_own
+}
+
+/// Splits `ip:port@bus,hostname,name=value…`: the address, and what follows.
+fn split(at: &str) -> (&str, &str) {
+    at.split_once(['@', ',']).unwrap_or((at, ""))
+}
+
+/// The name that a node announces.
+fn name(at: &str) -> Option<Address> {
+    let (address, rest) = split(at);
+    let mut parts = rest.split(',').skip(usize::from(at.contains('@')));
+    let host = parts.find(|part| !part.is_empty() && !part.contains('='))?;
+    let (_, port) = address.rsplit_once(':')?;
+    Some(Address::new(host, port.parse().ok()?))
+}
+
+/// The name to use and the other one.
 fn addresses(at: &str, answered: &str, names: bool) -> (Option<Address>, Option<Address>) {
-    let (address, rest) = at.split_once(['@', ',']).unwrap_or((at, ""));
-    let ip = Address::parse(address, answered);
-    let host = rest
-        .split(',')
-        .skip(usize::from(at.contains('@')))
-        .find(|part| !part.is_empty() && !part.contains('='));
-    let port = address
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse().ok());
-    let named = host.zip(port).map(|(host, port)| Address::new(host, port));
-    match (ip, named) {
+    let (address, _) = split(at);
+    match (Address::parse(address, answered), name(at)) {
         (Some(ip), Some(named)) if names => (Some(named), Some(ip)),
         (Some(ip), named) => (Some(ip), named),
         (None, named) => (named, None),
@@ -271,6 +300,30 @@ mod tests {
         let second = &view.primaries[0];
         assert_eq!(second.address, Address::new("host-2", 30002));
         assert_eq!(second.alias, Some(Address::new("127.0.0.1", 30002)));
+    }
+
+    #[test]
+    fn names_come_first_where_a_node_is_reached_under_the_one_that_it_announces() {
+        let nodes = |second: &str| {
+            format!(
+                "1 172.18.0.2:6379@16379,node-1 myself,master - 0 0 1 connected 0-5\n\
+                 2 172.18.0.3:6379@16379,{second} master - 0 0 2 connected 6-9\n\
+                 3 :0@0,node-1 master,noaddr - 0 0 1 disconnected"
+            )
+        };
+        let hosts = |text: &str, answered: &str| {
+            let primaries = view(text, answered, false).unwrap().primaries;
+            let hosts = primaries
+                .into_iter()
+                .map(|of| of.address.host.into_string());
+            hosts.collect::<Vec<_>>()
+        };
+
+        assert_eq!(hosts(&nodes("node-2"), "Node-1"), ["node-1", "node-2"]);
+        assert_eq!(hosts(&nodes(""), "node-1"), ["node-1", "172.18.0.3"]);
+        let addresses = ["172.18.0.2", "172.18.0.3"];
+        assert_eq!(hosts(&nodes("node-2"), "redis.example"), addresses);
+        assert_eq!(hosts(&nodes("node-1"), "node-1"), addresses, "one name");
     }
 
     #[test]

@@ -178,7 +178,12 @@ impl<L: Clone> Map<L> {
             }
             if let Some(node) = self.nodes.get_mut(usize::from(at)).and_then(Option::as_mut) {
                 node.epoch = node.epoch.max(primary.epoch);
-                node.alias.clone_from(alias);
+                // A view may call the address of its link the other name.
+                node.alias = if node.address == *address {
+                    alias.clone()
+                } else {
+                    Some(address.clone())
+                };
             }
         }
         is_older
@@ -261,7 +266,10 @@ impl<L: Clone> Map<L> {
             self.nodes.iter().position(is_it)
         };
         position(&|node| node.address == *address).or_else(|| {
-            position(&|node| node.alias.as_ref() == Some(address) || alias == Some(&node.address))
+            position(&|node| match alias {
+                Some(alias) => node.address == *alias,
+                None => node.alias.as_ref() == Some(address),
+            })
         })
     }
 

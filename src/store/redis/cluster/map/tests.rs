@@ -94,6 +94,48 @@ fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
     assert_eq!(changed.retired, [Box::from("10.0.0.1")]);
 }
 
+/// What a node says of itself by its address or by its name.
+fn of_one(address: &str, alias: &str) -> View {
+    View {
+        primaries: vec![Primary {
+            address: Address::new(address, 1),
+            alias: Some(Address::new(alias, 1)),
+            epoch: 1,
+            slots: vec![(0, 9)],
+            fails: false,
+        }],
+        ..View::default()
+    }
+}
+
+#[test]
+fn a_node_that_is_named_by_its_address_and_by_its_name_has_one_link() {
+    let (by_address, by_name) = (of_one("10.0.0.1", "node-1"), of_one("node-1", "10.0.0.1"));
+    let host = |address: &Address| address.host.clone();
+    for views in [[&by_address, &by_name], [&by_name, &by_address]] {
+        let mut map = Map::new();
+        map.merge(views[0], 0, host);
+
+        assert!(map.merge(views[1], 1, host).is_empty());
+
+        for to in ["10.0.0.1", "node-1"] {
+            let (_, changed) = map.redirect(5, true, &Address::new(to, 1), 2, host);
+            assert!(changed.is_empty(), "{to}");
+        }
+    }
+}
+
+#[test]
+fn a_name_leads_to_a_node_that_was_known_by_an_address_of_before() {
+    let host = |address: &Address| address.host.clone();
+    let mut map = Map::new();
+    map.merge(&of_one("10.0.0.1", "node-1"), 0, host);
+
+    map.merge(&of_one("node-1", "10.0.0.2"), 1, host);
+
+    assert_eq!(map.find(5).map(|host| &**host), Some("node-1"));
+}
+
 #[test]
 fn a_node_that_was_asked_keeps_its_link_for_a_minute() {
     let mut map = Map::new();
