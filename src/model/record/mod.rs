@@ -65,7 +65,7 @@ pub struct Record {
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// The number of writes to its data, below 2 to the power of 32.
+    /// The number of writes to its data. After 2 to the power of 32 of them it begins at 0.
     pub revision: u64,
     /// When the session was made.
     pub created_at: Timestamp,

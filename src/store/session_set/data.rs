@@ -88,7 +88,8 @@ impl SessionSet {
         }
         if !save.shortens_only() {
             live.set_data(data);
-            live.record.revision = revision + 1;
+            // It is compared and never ordered. Stored heads have these bits of it, and parts have all.
+            live.record.revision = (revision + 1) & u64::from(u32::MAX);
         }
         let revision = live.record.revision;
         let Some(lifetime) = save.shorten else {

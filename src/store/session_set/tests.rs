@@ -10,8 +10,8 @@ use crate::{
     model::{Client, EndReason, Limit, Proof, SessionId, UserId},
     store::{
         Authenticated, Changes, Create, Created, End, LastSeen, NoteClient, Offer, Realm, Redeem,
-        Renewal, Resolve, Resolved, Rotate, Salt, Save, SeenDevice, StoreErrorKind, Tag, Ticketed,
-        Timestamp, Token, Which,
+        Renewal, Resolve, Resolved, Rotate, Salt, Save, Saved, SeenDevice, StoreErrorKind, Tag,
+        Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -307,6 +307,34 @@ fn a_set_that_was_read_takes_no_more_memory_than_it_needs() {
         let live = (read.live.len(), read.live.capacity());
         assert_eq!(live, (sessions, sessions));
     }
+}
+
+// Stored heads have 32 bits of it. Without its data a session could not be read, nor the file in which it is.
+#[test]
+fn data_is_read_again_after_more_writes_than_a_revision_counts() {
+    let tag = Tag::from_bytes([3; 12]);
+    let (token, now) = (token(tag, 1), at(0));
+    let id = token.session_id();
+    let mut set = SessionSet::default();
+    set.create(
+        &Create::new(&token, None, Authenticated::At(now)),
+        now,
+        HOUR,
+    );
+    set.live[0].record.revision = u64::from(u32::MAX) - 1;
+    let mut revisions = Vec::new();
+    for size in [200, 300, 101] {
+        let Saved::Saved { revision } = set.save(&Save::new(tag, id, data(size)), now) else {
+            panic!("not saved");
+        };
+        revisions.push(revision);
+
+        let mut read = SessionSet::decode(&set.encode().unwrap()).unwrap();
+        read.add_part(id, set.encode_part(id).unwrap()).unwrap();
+
+        assert_eq!(read.changed_since(&set), Changed::Nothing);
+    }
+    assert_eq!(revisions, [u64::from(u32::MAX), 0, 1]);
 }
 
 #[test]
