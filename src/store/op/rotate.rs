@@ -82,7 +82,7 @@ pub enum Rotated {
     /// The session is not live, or the token is not one of its tokens. Nothing changed.
     Ended,
     /// It is too early: a previous token still works, or a request has sent the successor of this one.
-    /// Nothing changed.
+    /// The tokens stay. The one that the request sent counts as sent, as after `resolve`.
     Kept,
     /// The session has the new token.
     Rotated(Box<Record>),

@@ -137,7 +137,7 @@ impl SessionSet {
     }
 
     /// Keeps the newest notices, as many as the limit, and the newest markers. A sign-in that does not
-    /// count has no limit of the user's to go by. Notices of the `ended` sessions stay in any case.
+    /// count has no limit of the user's to go by. Notices of the `ended` sessions stay too, up to [`NOTICES_MAX`] in all.
     ///
     /// Of notices of the same moment, the one of the replaced session is dropped last: a double click
     /// sends a second sign-in that looks for it.
