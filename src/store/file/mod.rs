@@ -190,7 +190,7 @@ impl FileStore {
     /// If the future is dropped, the copy is made all the same.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), FileStoreError> {
         let closed = || {
-            let source = "the last write failed, so the database is closed until the next one";
+            let source = "the database is closed until the next write: the last one failed, or the file is being made shorter";
             FileStoreError::new(FileStoreErrorKind::Unavailable, &self.0.path).with_source(source)
         };
         let database = self.0.database().ok_or_else(closed)?;
