@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
 /// Response body of [`DeviceApi`](crate::DeviceApi) and `DevicePage`. All its bytes are in memory.
@@ -16,6 +17,14 @@ pub struct DeviceBody(Bytes);
 impl DeviceBody {
     pub(super) fn new(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
+    }
+
+    /// The response to `HEAD`. hyper leaves the content out over HTTP/1 only.
+    pub(super) fn left_out(answer: Response<Self>) -> Response<Self> {
+        let (mut head, Self(bytes)) = answer.into_parts();
+        let length = HeaderValue::from(bytes.len());
+        head.headers.insert(CONTENT_LENGTH, length);
+        Response::from_parts(head, Self::default())
     }
 }
 

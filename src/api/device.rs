@@ -5,11 +5,11 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::{Extensions, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -207,7 +207,8 @@ impl<B> Service<Request<B>> for DeviceApi {
     }
 
     fn call(&mut self, request: Request<B>) -> DeviceFuture {
-        let route = Route::of(request.method(), request.uri().path(), self.mount.as_ref());
+        let method = request.method().clone();
+        let route = Route::of(&method, request.uri().path(), self.mount.as_ref());
         let mut routed = Routed {
             route,
             places: self.places.clone(),
@@ -216,24 +217,37 @@ impl<B> Service<Request<B>> for DeviceApi {
         };
         let request = request.map(|_body| ());
         let session: Option<&Session> = request.extensions().get();
-        if session.is_some_and(Session::is_by_bearer) {
-            return routed.call(request);
-        }
-        DeviceFuture::new(self.csrf.layer(routed).call(request))
+        let answer = if session.is_some_and(Session::is_by_bearer) {
+            routed.call(request)
+        } else {
+            DeviceFuture::new(self.csrf.layer(routed).call(request))
+        };
+        answer.to(&method)
     }
 }
 
 /// Response future of [`DeviceApi`] and `DevicePage`.
 #[must_use = "futures do nothing unless polled"]
-pub struct DeviceFuture(
-    Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
-);
+pub struct DeviceFuture {
+    answer: Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
+    /// The request is `HEAD`.
+    head: bool,
+}
 
 impl DeviceFuture {
     pub(super) fn new(
         answer: impl Future<Output = Result<Response<DeviceBody>, Infallible>> + Send + 'static,
     ) -> Self {
-        Self(Box::pin(answer))
+        Self {
+            answer: Box::pin(answer),
+            head: false,
+        }
+    }
+
+    /// The response to a request with this method.
+    pub(super) fn to(mut self, method: &Method) -> Self {
+        self.head = *method == Method::HEAD;
+        self
     }
 }
 
@@ -241,7 +255,12 @@ impl Future for DeviceFuture {
     type Output = Result<Response<DeviceBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        let answer = ready!(self.answer.as_mut().poll(cx));
+        Poll::Ready(if self.head {
+            answer.map(DeviceBody::left_out)
+        } else {
+            answer
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -148,7 +148,8 @@ impl<R> RequireFresh<R> {
             Ok(_user) => Rejection::stale(self.within),
             Err(rejection) => rejection,
         };
-        Some(rejection.for_grpc(is_grpc(method, headers)))
+        let rejection = rejection.for_grpc(is_grpc(method, headers));
+        Some(rejection.for_head(*method == Method::HEAD))
     }
 
     /// Calls the service, or answers by itself.

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -86,7 +86,8 @@ where
                         Ok(()) => guard.decide(&mut service, request),
                         Err(_unavailable) => {
                             let grpc = is_grpc(request.method(), request.headers());
-                            let rejection = Rejection::unavailable().for_grpc(grpc);
+                            let head = *request.method() == Method::HEAD;
+                            let rejection = Rejection::unavailable().for_grpc(grpc).for_head(head);
                             RequireUserFuture::answering(guard.reply.reply(rejection))
                         }
                     }

@@ -28,6 +28,8 @@ pub(super) struct Finish<R> {
     pub(super) config: Arc<Config>,
     pub(super) reply: R,
     pub(super) grpc: bool,
+    /// The request is `HEAD`.
+    pub(super) head: bool,
     /// The browser will not keep a cookie of the response.
     pub(super) unkept: Option<Unkept>,
 }
@@ -38,7 +40,8 @@ impl<R> Finish<R> {
     where
         R: Reply<B>,
     {
-        self.reply.reply(rejection.for_grpc(self.grpc))
+        self.reply
+            .reply(rejection.for_grpc(self.grpc).for_head(self.head))
     }
 
     /// The response with the change of the token.

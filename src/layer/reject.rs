@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -72,6 +72,8 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub struct Rejection {
     kind: RejectionKind,
     grpc: bool,
+    /// The request is `HEAD`.
+    of_head: bool,
     // Boxed, so that a refusal stays small: most have none.
     ended: Option<Box<EndNotice>>,
     location: Option<HeaderValue>,
@@ -123,6 +125,7 @@ impl Rejection {
         Self {
             kind,
             grpc: false,
+            of_head: false,
             ended: None,
             location: None,
             max_age: None,
@@ -192,6 +195,11 @@ impl Rejection {
 
     pub(crate) fn for_grpc(mut self, grpc: bool) -> Self {
         self.grpc = grpc;
+        self
+    }
+
+    pub(super) fn for_head(mut self, head: bool) -> Self {
+        self.of_head = head;
         self
     }
 
@@ -316,7 +324,8 @@ impl Rejection {
     }
 
     /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes, with
-    /// `X-Content-Type-Options: nosniff` (ASVS 3.4.4); for gRPC a trailers-only response, and for a redirect an empty body.
+    /// `X-Content-Type-Options: nosniff` (ASVS 3.4.4); for gRPC a trailers-only response, and for a redirect and `HEAD` an empty
+    /// body.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
         if self.grpc || self.location.is_some() {
@@ -330,8 +339,14 @@ impl Rejection {
             sessions: self.sessions.iter().map(Chosen::from).collect(),
         };
         let bytes = problem::body(self.status(), self.title(), self.reason(), details);
-        let mut response = self.head(body(bytes));
+        let length = HeaderValue::from(bytes.len());
+        // hyper leaves the content out over HTTP/1 only.
+        let content = if self.of_head { Bytes::new() } else { bytes };
+        let mut response = self.head(body(content));
         let headers = response.headers_mut();
+        if self.of_head {
+            headers.insert(CONTENT_LENGTH, length);
+        }
         let json = HeaderValue::from_static(problem::CONTENT_TYPE);
         headers.insert(CONTENT_TYPE, json);
         headers.insert(X_CONTENT_TYPE_OPTIONS, problem::NOSNIFF);

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -197,7 +197,8 @@ impl<S, R> RequireUserService<S, R> {
             return Some(Rejection::to_sign_in(location));
         }
         let rejection = user_of("RequireUser", request.extensions()).err()?;
-        Some(rejection.for_grpc(is_grpc(method, headers)))
+        let rejection = rejection.for_grpc(is_grpc(method, headers));
+        Some(rejection.for_head(*method == Method::HEAD))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::{
@@ -32,11 +32,12 @@ pub struct SessionService<S, R> {
 }
 
 impl<S, R: Clone> SessionService<S, R> {
-    fn finish(&self, grpc: bool) -> Finish<R> {
+    fn finish(&self, grpc: bool, head: bool) -> Finish<R> {
         Finish {
             config: Arc::clone(&self.config),
             reply: self.reply.clone(),
             grpc,
+            head,
             unkept: None,
         }
     }
@@ -71,9 +72,10 @@ where
             // A layer further out may have put its own there, of another realm.
             request.extensions_mut().remove::<Session>();
             let call = passed::scope(|| self.inner.call(request));
-            return ResponseFuture::passing(call, self.finish(false));
+            return ResponseFuture::passing(call, self.finish(false, false));
         }
-        let mut finish = self.finish(is_grpc(request.method(), request.headers()));
+        let grpc = is_grpc(request.method(), request.headers());
+        let mut finish = self.finish(grpc, *request.method() == Method::HEAD);
         let incoming = Incoming::read(&self.config, &mut request, asks == Asks::Activity);
         finish.unkept = incoming.unkept(&self.config, &request);
         match incoming.ask(&self.config, near) {

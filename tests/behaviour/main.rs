@@ -51,6 +51,7 @@ mod geo;
 mod guest_cookie;
 mod guest_in_other_places;
 mod guests;
+mod head;
 mod hostile;
 mod insert_before_log_in;
 mod kept_session;

@@ -266,7 +266,8 @@ where
         let csrf = self.csrf.clone();
         let guard = csrf.with_rejection_response(move |_| setup.foreign_origin());
         let mut guarded = guard.layer(Guarded(Arc::clone(&self.setup)));
-        DeviceFuture::new(guarded.call(request))
+        let method = request.method().clone();
+        DeviceFuture::new(guarded.call(request)).to(&method)
     }
 }
 

@@ -152,7 +152,9 @@ where
             session.cut_off_is_answered();
         }
         let expired = session.and_then(Session::expired_now);
-        let rejection = Rejection::of_end(end, expired).for_grpc(this.open.grpc);
+        let rejection = Rejection::of_end(end, expired)
+            .for_grpc(this.open.grpc)
+            .for_head(this.open.method == Method::HEAD);
         Poll::Ready(Ok(this.layer.reply.reply(rejection)))
     }
 }
