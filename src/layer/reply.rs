@@ -16,7 +16,8 @@ use super::reject::Rejection;
 /// and guard has a `reply` of its own: that of the `SessionLayer` does not see what `RequireUser`, `RequireFresh` and
 /// `EndStreams` reject. `DeviceApi`,
 /// `DevicePage` and the extractors take none. The response to a gRPC call has no body: with one, some clients report `UNKNOWN`
-/// instead of its status.
+/// instead of its status. Nor has that to `HEAD`, because hyper would send it over HTTP/2:
+/// [`into_problem`](Rejection::into_problem) leaves it out, and so does axum.
 ///
 /// ```
 /// use http::Response;
