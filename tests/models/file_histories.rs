@@ -34,7 +34,7 @@ fn open(path: &Path, world: &World) -> FileStore {
 /// Runs histories, each on a file of its own.
 fn on_files(
     cases: u32,
-    replay: impl AsyncFn(&Path, &[(usize, Op)], &mut World) -> Result<(), String>,
+    replay: &impl AsyncFn(&Path, &[(usize, Op)], &mut World) -> Result<(), String>,
 ) {
     let directory = common::temporary();
     let files = AtomicU32::new(0);
@@ -50,7 +50,7 @@ fn on_files(
 /// What an operation did to its copy of a session set is in memory too, and not only in the file.
 #[test]
 fn random_histories_on_a_file_that_stays_open_match_the_model() {
-    on_files(CASES, async |path, history, world| {
+    on_files(CASES, &async |path, history, world| {
         let store = open(path, world);
         replay_on_both("FileStore", &store, history, world).await
     });
@@ -59,7 +59,7 @@ fn random_histories_on_a_file_that_stays_open_match_the_model() {
 /// The store is closed and opened again all the time. So the file has everything that memory has.
 #[test]
 fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
-    on_files(CASES / 8, replay_on_file);
+    on_files(CASES / 8, &replay_on_file);
 }
 
 async fn replay_on_file(
