@@ -30,6 +30,7 @@ mod feed_sentinel;
 mod file_crash;
 mod file_full;
 mod file_recovers;
+mod last_connections;
 mod names;
 mod near;
 mod near_ends;

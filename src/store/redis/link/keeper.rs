@@ -69,7 +69,12 @@ pub(super) async fn keep(link: Arc<Inner>) {
                         // A full backlog of a Unix socket counts as a timeout, and is found out at once.
                         pause = pause.max(backoff::STEP.saturating_sub(began.elapsed()));
                         link.still_down(&outage);
-                        tokio::time::sleep(pause).await;
+                        if let Some(connection) = link.resumed(&outage).await {
+                            (failed, up_since) = (0, Monotonic::now().as_millis());
+                            link.up(connection);
+                        } else {
+                            tokio::time::sleep(pause).await;
+                        }
                     }
                 }
             }
@@ -128,6 +133,22 @@ impl Inner {
             tokio::spawn(async move { connection.introduce(patience).await });
         }
         opened
+    }
+
+    /// A connection that was silent and answers again, where no other one can be opened. The server may have another password
+    /// by now. Or it has no place for one more connection, and would have none as long as the silent ones are kept.
+    async fn resumed(&self, outage: &Outage) -> Option<Shared> {
+        // Another server may have taken over.
+        if outage.refuses || self.source.is_sentinel() || self.source.is_cluster() {
+            return None;
+        }
+        let doubted = self.state().doubted();
+        for connection in doubted {
+            if connection.probe(self.quarter).await.is_ok() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Goes on with what can wait, unless something comes up that cannot.

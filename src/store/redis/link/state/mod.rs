@@ -153,6 +153,10 @@ impl State {
         self.active.as_ref()
     }
 
+    pub(super) fn doubted(&self) -> Vec<Shared> {
+        self.doubted.clone()
+    }
+
     pub(super) fn is_active(&self, connection: &Shared) -> bool {
         let is = |active: &Shared| active.number == connection.number;
         self.active.as_ref().is_some_and(is)
@@ -196,6 +200,8 @@ impl State {
 
     /// A connection answered. Says how long the link was down, if it was.
     pub(super) fn go_up(&mut self, connection: Shared, now: i64) -> Option<i64> {
+        let is_other = |doubted: &Shared| doubted.number != connection.number;
+        self.doubted.retain(is_other);
         self.doubted.extend(self.active.replace(connection));
         self.doubted.extend(self.spare.take());
         self.suspect = None;
