@@ -18,6 +18,7 @@ use crate::common::{
     load::millis,
     people::{is_live, signs_in, until},
     redis::Server,
+    sentinel::{Said, Sentinel},
 };
 
 /// The server stands still for longer than it takes to find that out, while the store has a call on its way.
@@ -28,7 +29,6 @@ async fn stands_still(server: &Server, store: &RedisStore, token: &Token) {
     })
     .await;
     tokio::time::sleep(millis(500)).await;
-    server.resume();
 }
 
 async fn is_back(store: &RedisStore, token: &Token) {
@@ -57,21 +57,56 @@ async fn fills(server: &Server) -> Vec<TcpStream> {
     }
 }
 
-// T70
-#[tokio::test]
-async fn a_server_without_a_place_for_another_connection_is_used_again_when_it_wakes() {
-    let server = Server::start_with(&["--maxclients", "20"]);
-    let store = RedisStore::connect(&server.url()).unwrap();
-    let token = signs_in(&store, "alice").await;
+/// The server stands still while the store and others have all places that it has.
+async fn is_full_and_stands_still(server: &Server, store: &RedisStore) -> (Token, Vec<TcpStream>) {
+    let token = signs_in(store, "alice").await;
     let clients = async || server.ask::<String>("CLIENT LIST").await.lines().count();
     // The one that asks is among them.
     until("there is a spare", async || clients().await == 3).await;
-    let others = fills(&server).await;
+    let others = fills(server).await;
     assert!(!others.is_empty());
+    stands_still(server, store, &token).await;
+    (token, others)
+}
 
-    stands_still(&server, &store, &token).await;
+fn with_places() -> Server {
+    Server::start_with(&["--maxclients", "20"])
+}
+
+// T70
+#[tokio::test]
+async fn a_server_without_a_place_for_another_connection_is_used_again_when_it_wakes() {
+    let server = with_places();
+    let store = RedisStore::connect(&server.url()).unwrap();
+
+    let (token, _others) = is_full_and_stands_still(&server, &store).await;
+    server.resume();
 
     is_back(&store, &token).await;
+}
+
+// T70
+#[tokio::test]
+async fn a_master_without_a_place_is_used_again_only_while_the_sentinels_name_it() {
+    for is_replaced in [false, true] {
+        let server = with_places();
+        let sentinel = Sentinel::start(Said::new(server.port, 1)).await;
+        let store = RedisStore::connect_sentinel([&*sentinel.url()], "mymaster").unwrap();
+
+        let (token, _others) = is_full_and_stands_still(&server, &store).await;
+        if is_replaced {
+            // At this port nobody listens.
+            sentinel.says(Said::new(1, 2));
+            server.resume();
+            for _ in 0..20 {
+                assert!(store.resolve(&Resolve::new(token.clone())).await.is_err());
+                tokio::time::sleep(millis(100)).await;
+            }
+        } else {
+            server.resume();
+            is_back(&store, &token).await;
+        }
+    }
 }
 
 // T70
@@ -83,6 +118,7 @@ async fn a_server_whose_password_has_changed_is_used_again_when_it_wakes() {
     let _: String = server.ask("CONFIG SET requirepass new").await;
 
     stands_still(&server, &store, &token).await;
+    server.resume();
 
     is_back(&store, &token).await;
 }

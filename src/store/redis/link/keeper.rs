@@ -138,17 +138,29 @@ impl Inner {
     /// A connection that was silent and answers again, where no other one can be opened. The server may have another password
     /// by now. Or it has no place for one more connection, and would have none as long as the silent ones are kept.
     async fn resumed(&self, outage: &Outage) -> Option<Shared> {
-        // Another server may have taken over.
-        if outage.refuses || self.source.is_sentinel() || self.source.is_cluster() {
+        let is_known = self.source.sentinels().is_some() || !self.source.is_sentinel();
+        if outage.refuses || self.source.is_cluster() || !is_known {
             return None;
         }
         let doubted = self.state().doubted();
         for connection in doubted {
-            if connection.probe(self.quarter).await.is_ok() {
+            if connection.probe(self.quarter).await.is_ok() && self.is_to_master(&connection).await
+            {
                 return Some(connection);
             }
         }
         None
+    }
+
+    /// Whether most sentinels name the server of this connection now; true where there are none.
+    async fn is_to_master(&self, connection: &Connection) -> bool {
+        let Some(sentinels) = self.source.sentinels() else {
+            return true;
+        };
+        match (sentinels.ask(self.patience).await, &connection.named) {
+            (Ok(now), Some(before)) => now.most && !now.master.replaces(before),
+            _ => false,
+        }
     }
 
     /// Goes on with what can wait, unless something comes up that cannot.
