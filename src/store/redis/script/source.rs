@@ -1,5 +1,7 @@
 //! The text of a script.
 
+use std::fmt;
+
 use deadpool_redis::redis::Script as Source;
 
 /// A script and its name on the server.
@@ -12,7 +14,6 @@ pub(in super::super) struct Script {
     pub(in super::super) takes_channel: bool,
 }
 
-#[derive(Debug)]
 struct Named {
     text: String,
     sha1: String,
@@ -69,5 +70,29 @@ impl Named {
     fn new(text: String) -> Self {
         let sha1 = Source::new(&text).get_hash().to_owned();
         Self { text, sha1 }
+    }
+}
+
+/// Apps print the store with their state, and the texts of all scripts would be most of that.
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Named").field(&self.sha1).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RedisStore;
+
+    #[test]
+    fn debug_of_a_store_prints_names_of_scripts_and_not_their_texts() {
+        let store = RedisStore::connect("redis://127.0.0.1:1").unwrap();
+
+        let printed = format!("{store:?}");
+
+        assert!(printed.len() < 20_000, "{} bytes", printed.len());
+        let sha1 = Script::of(&["return 1"]);
+        assert!(format!("{sha1:?}").contains(sha1.sha1(true)));
     }
 }
