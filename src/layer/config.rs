@@ -32,6 +32,8 @@ const CLEARED: &str = "\"cookies\", \"storage\", \"prefetchCache\", \"prerenderC
 
 /// What happens to a request with a token while the store does not answer.
 ///
+/// A guest cookie is a token too: guests who have data get the same answer as users.
+///
 /// ```
 /// use tower_user_sessions::{MemoryStore, OnOutage, SessionLayer};
 ///

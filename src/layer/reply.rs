@@ -77,7 +77,7 @@ pub trait Reply<B> {
 /// Answers with status and headers and an empty body. This is the default.
 ///
 /// In debug builds a 500 is a problem document instead, whose `detail` says what to change in the app: no layer, or the layer
-/// in the wrong place. It needs a body that is axum's (feature `axum`), a `String` or a `Bytes`.
+/// in the wrong place. The document needs a body that is axum's (feature `axum`), a `String` or a `Bytes`.
 ///
 /// Works with every body type that is [`Default`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,9 +124,16 @@ fn body_of<B: Default + 'static>(text: Bytes) -> Option<B> {
 
 /// Answers with a problem document (`application/problem+json`, RFC 9457).
 ///
-/// The body has `title`, `status` and `reason`, and what else is known, such as the sessions that fill
-/// the limit. In debug builds a `detail` says what to change in the app. Works with every body type
-/// that is made `From<Bytes>`, such as axum's.
+/// The body has `type`, `title`, `status` and `reason`. [`Rejection`] has the list of reasons. Some have more:
+///
+/// | field | when |
+/// |---|---|
+/// | `endedAt`, `by`, `byDevice` | the session ended: when, the id of the session that ended it, and its device. The last two only if known |
+/// | `maxAge` | `insufficient_user_authentication`: how old a sign-in may be, in seconds |
+/// | `ticket`, `sessions` | `limit_reached`. Each session has `id`, `createdAt` and `lastActivity`, and `device` with the feature `device` |
+/// | `detail` | debug builds: what to change in the app |
+///
+/// Works with every body type that is made `From<Bytes>`, such as axum's.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
     clippy::exhaustive_structs,

@@ -83,10 +83,10 @@ impl Tag {
 
 /// The secret key that a store derives tags with, so that user ids cannot be guessed from cookies and keys.
 ///
-/// At least 16 random bytes, the same on every server. Keep it with your other secrets. Another key makes
-/// other tags, which signs all users out: with a key, a session is unknown if its tag was made without it. What was kept
-/// about users is not found any more, so those who were
-/// [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
+/// At least 16 random bytes, the same on every server. Keep it with your other secrets. Anyone who has it can compare user
+/// ids with cookies and keys of the store. It signs nobody in. Another key makes other tags, which signs all users out: with
+/// a key, a session is unknown if its tag was made without it. What was kept about users is not found any more, so those who
+/// were [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
 /// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them. The same
 /// holds for nodes without the key beside nodes with it, so [stop all](crate::guide::new_versions#a-setting-that-changes) before you set one.
 ///

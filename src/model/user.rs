@@ -6,7 +6,8 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 ///
 /// Two ids are the same user if their bytes are the same. So `alice` and `Alice` are two users, and so are `é` as one
 /// character and as two. Give the key of the user in your database, not the name that was typed at the sign-in.
-/// Otherwise one person has several lists of sessions, and "sign out everywhere" ends only one of them.
+/// Otherwise one person has several lists of sessions, and "sign out everywhere" ends only one of them. If the id of a user
+/// changes, call [`end_all`](crate::UserSessions::end_all) for the previous one: its sessions go on under it.
 ///
 /// With several tenants put the tenant into the id, such as `acme/7`, see
 /// [`guide::sign_in`](crate::guide::sign_in#several-tenants). Lists, limits and ends go by this id alone. A realm is not

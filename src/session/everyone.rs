@@ -38,7 +38,7 @@ use crate::{
 ///
 /// # How soon
 ///
-/// A node of your app reads the moment every two to five seconds while requests come, beside them. If what it knows is older than 5 s, a
+/// A node of your app reads the moment about every 2 s while requests come, beside them. If what it knows is older than 5 s, a
 /// request first reads it. So no node answers as before more than 5 s after [`end_all`](Self::end_all) returned:
 /// also one that was suspended, was cut off, or started since. If it cannot be read,
 /// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request. A node that

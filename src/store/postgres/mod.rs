@@ -73,7 +73,8 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// `user_id` (`convert_from(user_id, 'UTF8')`), `live` and `last_activity`. `user_id` is null for guest sessions, and
 /// with a [`tag_key`](PostgresStoreBuilder::tag_key). Sign users out with
 /// [`UserSessions`](crate::UserSessions). Deleting a row also deletes its end notices. Sign-ins from before the last
-/// "end all" are then accepted.
+/// "end all" are then accepted. One more row without a `user_id` has a `tag` of twelve zero bytes. It keeps the moment of
+/// [`Everyone`](crate::Everyone). Do not delete it: sessions that ended then could be live again.
 ///
 /// Rows of which nothing is needed any more are deleted beside other writes. There is no task for that.
 ///
@@ -100,7 +101,7 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 ///
 /// A new connection has half of the deadline. If it takes longer, the call is a [`Timeout`](StoreErrorKind::Timeout). One such
 /// connection at a time goes on in the background, for up to 5 s, and the next call uses it. If the pool has no other connection,
-/// a call without a place waits for this one, as long as for one of its own.
+/// other calls wait for this one, for the same eighth of the deadline.
 ///
 /// | connections of one process | how many |
 /// |---|---|
@@ -139,6 +140,13 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// For a failover name all servers: `postgres://app@db1,db2/shop?target_session_attrs=read-write`. Reads from a standby
 /// are not supported: its sessions are older, and an ended one would be live there. The store notices a standby and
 /// leaves it.
+///
+/// # Backups
+///
+/// A restored backup brings ended sessions back, and users who were disabled since then can sign in again. So call
+/// [`Everyone::end_all`](crate::Everyone::end_all) after a restore, before the app serves requests. Then call
+/// [`disable_for`](crate::UserSessions::disable_for) again for users who have to stay out. A backup has no token, only
+/// hashes. It has user ids, addresses and the data of sessions.
 ///
 /// # What a failover can lose
 ///
@@ -212,7 +220,8 @@ impl PostgresStore {
     /// ALTER DATABASE shop OWNER TO app;
     /// ```
     ///
-    /// With [`schema`](PostgresStoreBuilder::schema) it needs `CREATE` on the database too, also if the schema exists. Or run the SQL
+    /// With [`schema`](PostgresStoreBuilder::schema), creating them needs `CREATE` on the database too, also if the schema
+    /// exists. If the tables exist, it needs neither. Or run the SQL
     /// of the [documentation](Self#tables) as a user who may.
     ///
     /// # Cancel safety

@@ -64,7 +64,7 @@ impl RedisStoreBuilder {
     /// With zero no call is answered in time, although some may run.
     ///
     /// A server that is far away needs a longer one, because a new connection takes up to six times as long as a reply. A
-    /// node of a Cluster and a sentinel have half of the deadline for that.
+    /// node of a Cluster and a sentinel have half of the deadline for a new connection.
     ///
     /// Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
