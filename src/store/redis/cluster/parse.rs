@@ -21,6 +21,8 @@ pub(super) struct Primary {
     pub(super) address: Address,
     /// The same node under its other name, which redirections may use.
     pub(super) alias: Option<Address>,
+    /// Whether `address` is the name that it announces.
+    pub(super) named: bool,
     pub(super) epoch: u64,
     /// From and to, both included.
     pub(super) slots: Vec<(u16, u16)>,
@@ -83,6 +85,7 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
             let slots = slots.iter().filter(|word| !word.starts_with('['));
             view.primaries.push(Primary {
                 address,
+                named: names && alias.is_some(),
                 alias,
                 epoch,
                 slots: slots.map(|word| range(word)).collect::<Option<_>>()?,
@@ -167,7 +170,9 @@ fn names_lead(text: &str, answered: &str) -> bool {
             continue;
         };
         let has = |flag: &str| flags.split(',').any(|of| of == flag);
-        let Some(name) = name(at).filter(|_| !has("noaddr")) else {
+        // One that was made again under its name is known beside the one that has failed.
+        let is_gone = has("noaddr") || has("handshake") || has("fail");
+        let Some(name) = name(at).filter(|_| !is_gone) else {
             continue;
         };
         is_own |= has("myself") && name.host.eq_ignore_ascii_case(answered);
@@ -248,6 +253,7 @@ mod tests {
         Primary {
             address: Address::new(host, port),
             alias: None,
+            named: false,
             epoch,
             slots: slots.to_vec(),
             fails: false,
@@ -324,6 +330,11 @@ mod tests {
         let addresses = ["172.18.0.2", "172.18.0.3"];
         assert_eq!(hosts(&nodes("node-2"), "redis.example"), addresses);
         assert_eq!(hosts(&nodes("node-1"), "node-1"), addresses, "one name");
+        let made_again = format!(
+            "{}\n4 172.18.0.4:6379@16379,node-2 master,fail - 0 0 2 connected",
+            nodes("node-2")
+        );
+        assert_eq!(hosts(&made_again, "node-1")[..2], ["node-1", "node-2"]);
     }
 
     #[test]

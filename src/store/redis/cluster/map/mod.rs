@@ -75,6 +75,24 @@ impl<L> Changed<L> {
     }
 }
 
+/// What a node is called.
+struct Names<'a> {
+    address: &'a Address,
+    alias: Option<&'a Address>,
+    /// Whether the first is the name that it announces.
+    announced: bool,
+}
+
+impl<'a> Names<'a> {
+    fn of(primary: &'a Primary) -> Self {
+        Self {
+            address: &primary.address,
+            alias: primary.alias.as_ref(),
+            announced: primary.named,
+        }
+    }
+}
+
 impl<L: Clone> Map<L> {
     pub(super) fn new() -> Self {
         Self {
@@ -110,7 +128,12 @@ impl<L: Clone> Map<L> {
         make: impl FnOnce(&Address) -> L,
     ) -> (Option<L>, Changed<L>) {
         let mut changed = Changed::default();
-        let at = self.place(to, None, &mut changed, make);
+        let names = Names {
+            address: to,
+            alias: None,
+            announced: false,
+        };
+        let at = self.place(&names, &mut changed, make);
         if moved && self.owners.get(usize::from(slot)) != Some(&at) {
             let epoch = self.node(at).map_or(0, |node| node.epoch);
             let beyond = epoch.max(self.epoch(slot));
@@ -157,7 +180,7 @@ impl<L: Clone> Map<L> {
         let (mut released, mut is_older) = (self.released(view), false);
         for primary in &view.primaries {
             let Primary { address, alias, .. } = primary;
-            let of = self.known(address, alias.as_ref());
+            let of = self.known(&Names::of(primary));
             let won: Vec<u16> = primary
                 .claimed()
                 .filter(|slot| {
@@ -171,7 +194,7 @@ impl<L: Clone> Map<L> {
             if won.is_empty() {
                 continue;
             }
-            let at = self.place(address, alias.as_ref(), changed, &mut *make);
+            let at = self.place(&Names::of(primary), changed, &mut *make);
             for slot in won {
                 self.redirected.remove(&slot);
                 self.give(slot, at, changed);
@@ -195,7 +218,7 @@ impl<L: Clone> Map<L> {
     fn released(&self, view: &View) -> Vec<bool> {
         let mut claims: Vec<Option<&Primary>> = vec![None; self.nodes.len()];
         for primary in &view.primaries {
-            let at = self.known(&primary.address, primary.alias.as_ref());
+            let at = self.known(&Names::of(primary));
             let node = at.and_then(|at| self.nodes.get(at)?.as_ref());
             if let Some(claims) = at.and_then(|at| claims.get_mut(at))
                 && node.is_some_and(|node| primary.epoch >= node.epoch)
@@ -259,29 +282,34 @@ impl<L: Clone> Map<L> {
 
     /// The place of the node with this address or name, if it is known.
     ///
-    /// A name alone is not enough where the address is another one: the node moved, and its link leads to where it was.
-    fn known(&self, address: &Address, alias: Option<&Address>) -> Option<usize> {
+    /// A name alone is not enough where the address is another one: the node moved, and its link leads to where it was. A link
+    /// that only a redirection made leads to an address. Where nodes announce names, that may be one which leads nowhere.
+    fn known(&self, names: &Names<'_>) -> Option<usize> {
         let position = |is_it: &dyn Fn(&Node<L>) -> bool| {
             let is_it = |node: &Option<Node<L>>| node.as_ref().is_some_and(is_it);
             self.nodes.iter().position(is_it)
         };
-        position(&|node| node.address == *address).or_else(|| {
-            position(&|node| match alias {
-                Some(alias) => node.address == *alias,
-                None => node.alias.as_ref() == Some(address),
-            })
-        })
+        let is_here = |node: &Node<L>| node.address == *names.address;
+        match names.alias {
+            Some(alias) => position(&is_here).or_else(|| {
+                position(&|node| {
+                    node.address == *alias && (node.alias.is_some() || !names.announced)
+                })
+            }),
+            None => position(&|node| node.alias.as_ref() == Some(names.address))
+                .or_else(|| position(&is_here)),
+        }
     }
 
     /// The place of the node with this address or name.
     fn place(
         &mut self,
-        address: &Address,
-        alias: Option<&Address>,
+        names: &Names<'_>,
         changed: &mut Changed<L>,
         make: impl FnOnce(&Address) -> L,
     ) -> u16 {
-        let at = self.known(address, alias).unwrap_or_else(|| {
+        let at = self.known(names).unwrap_or_else(|| {
+            let Names { address, alias, .. } = *names;
             let link = make(address);
             changed.added.push(link.clone());
             let node = Some(Node {

@@ -6,6 +6,7 @@ fn view(primaries: &[(u16, u64, &[(u16, u16)])]) -> View {
     let primaries = primaries.iter().map(|(port, epoch, slots)| Primary {
         address: Address::new("host", *port),
         alias: Some(Address::new("10.0.0.1", *port)),
+        named: true,
         epoch: *epoch,
         slots: slots.to_vec(),
         fails: false,
@@ -78,6 +79,7 @@ fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
         primaries: vec![Primary {
             address: Address::new(host, 1),
             alias: Some(Address::new("node-1.example", 1)),
+            named: false,
             epoch: 1,
             slots: vec![(0, 9)],
             fails: false,
@@ -100,6 +102,7 @@ fn of_one(address: &str, alias: &str) -> View {
         primaries: vec![Primary {
             address: Address::new(address, 1),
             alias: Some(Address::new(alias, 1)),
+            named: !address.starts_with("10."),
             epoch: 1,
             slots: vec![(0, 9)],
             fails: false,
@@ -134,6 +137,29 @@ fn a_name_leads_to_a_node_that_was_known_by_an_address_of_before() {
     map.merge(&of_one("node-1", "10.0.0.2"), 1, host);
 
     assert_eq!(map.find(5).map(|host| &**host), Some("node-1"));
+}
+
+#[test]
+fn a_node_that_a_redirection_named_by_its_address_gets_a_link_to_the_name_that_it_announces() {
+    let host = |address: &Address| address.host.clone();
+    for is_known in [false, true] {
+        let mut map = Map::new();
+        map.merge(&of_one("node-0", "10.0.0.9"), 0, host);
+        if is_known {
+            // As one without slots, for example.
+            map.redirect(6, false, &Address::new("10.0.0.1", 1), 0, host);
+        }
+        map.redirect(5, true, &Address::new("10.0.0.1", 1), 0, host);
+        let mut view = of_one("node-1", "10.0.0.1");
+        view.primaries[0].epoch = 2;
+
+        map.merge(&view, 1, host);
+
+        assert_eq!(map.find(5).map(|host| &**host), Some("node-1"));
+        // It is named by its address again, and the link to its name is taken.
+        let (link, _) = map.redirect(7, true, &Address::new("10.0.0.1", 1), 2, host);
+        assert_eq!(link.as_deref(), Some("node-1"));
+    }
 }
 
 #[test]
