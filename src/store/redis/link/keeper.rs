@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Inner, backoff,
@@ -55,6 +55,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
                     tokio::time::sleep(backoff::broken(broken)).await;
                 }
                 let began = Monotonic::now();
+                let probes = link.probes();
                 match link.attempt(link.patience).await {
                     Ok(connection) => {
                         (failed, up_since) = (0, Monotonic::now().as_millis());
@@ -69,11 +70,9 @@ pub(super) async fn keep(link: Arc<Inner>) {
                         // A full backlog of a Unix socket counts as a timeout, and is found out at once.
                         pause = pause.max(backoff::STEP.saturating_sub(began.elapsed()));
                         link.still_down(&outage);
-                        if let Some(connection) = link.resumed(&outage).await {
+                        if let Some(connection) = link.resumed(probes, &outage, pause).await {
                             (failed, up_since) = (0, Monotonic::now().as_millis());
                             link.up(connection);
-                        } else {
-                            tokio::time::sleep(pause).await;
                         }
                     }
                 }
@@ -135,24 +134,45 @@ impl Inner {
         opened
     }
 
-    /// A connection that was silent and answers again, where no other one can be opened. The server may have another password
-    /// by now. Or it has no place for one more connection, and would have none as long as the silent ones are kept.
-    async fn resumed(&self, outage: &Outage) -> Option<Shared> {
-        let is_known = self.source.sentinels().is_some() || !self.source.is_sentinel();
-        if outage.refuses || self.source.is_cluster() || !is_known {
-            return None;
-        }
-        let doubted = self.state().doubted();
-        for connection in doubted {
-            if connection.probe(self.quarter).await.is_ok() && self.is_to_master(&connection).await
-            {
-                return Some(connection);
-            }
-        }
-        None
+    /// Asks the connections that were silent whether they answer again, beside the attempt to open another one.
+    fn probes(&self) -> JoinSet<Option<Shared>> {
+        let (doubted, patience) = (self.state().doubted(), self.patience);
+        let probe = |connection: Shared| async move {
+            let probed = connection.probe(patience).await;
+            probed.is_ok().then_some(connection)
+        };
+        doubted.into_iter().map(probe).collect()
     }
 
-    /// Whether most sentinels name the server of this connection now; true where there are none.
+    /// A connection that answers again, where no other one can be opened; `None` once the pause is over.
+    ///
+    /// The server may have another password by now. Or it has no place for one more connection, and would have none as long as
+    /// the silent ones are kept.
+    async fn resumed(
+        &self,
+        mut probes: JoinSet<Option<Shared>>,
+        outage: &Outage,
+        pause: Duration,
+    ) -> Option<Shared> {
+        if outage.refuses || outage.not_ready || !self.source.leads_to_one() {
+            // The attempt may have met another server than they lead to.
+            probes = JoinSet::new();
+        }
+        let resumed = async {
+            while let Some(probed) = probes.join_next().await {
+                if let Ok(Some(connection)) = probed
+                    && self.is_to_master(&connection).await
+                {
+                    return connection;
+                }
+            }
+            std::future::pending().await
+        };
+        unless(pin!(resumed), pin!(tokio::time::sleep(pause))).await
+    }
+
+    /// Whether most sentinels answer, and none names a newer master than the server of this connection; true where there are
+    /// no sentinels.
     async fn is_to_master(&self, connection: &Connection) -> bool {
         let Some(sentinels) = self.source.sentinels() else {
             return true;

@@ -13,6 +13,8 @@ pub(in super::super) struct Outage {
     pub(in super::super) kind: StoreErrorKind,
     /// Whether the server answers and refuses all calls: its name leads to a replica, or the sign-in holds no more.
     pub(super) refuses: bool,
+    /// Whether a server answers that is not ready: it loads its data, or a script of another client runs.
+    pub(super) not_ready: bool,
     cause: SharedCause,
 }
 
@@ -24,6 +26,7 @@ impl Outage {
         Self {
             kind,
             refuses: false,
+            not_ready: false,
             cause: SharedCause::new(cause),
         }
     }
@@ -37,6 +40,7 @@ impl Outage {
         };
         Self {
             refuses: failure == Failure::Demoted,
+            not_ready: failure == Failure::NotNow,
             ..outage
         }
     }

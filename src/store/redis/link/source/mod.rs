@@ -227,6 +227,14 @@ impl RedisSource {
         )
     }
 
+    /// Whether each attempt leads to the same server, or the sentinels can be asked which one it is now.
+    pub(super) fn leads_to_one(&self) -> bool {
+        matches!(
+            self.0,
+            Kind::Client(..) | Kind::Node(_) | Kind::Sentinels(_)
+        )
+    }
+
     /// The sentinels, where they can be asked without opening a connection to the master.
     pub(in super::super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
         match &self.0 {
