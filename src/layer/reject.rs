@@ -220,6 +220,12 @@ impl Rejection {
         self.grpc
     }
 
+    /// Returns whether the request was `HEAD`. Its response has no body.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.of_head
+    }
+
     /// Returns the sessions whose end makes room, so that the user can choose one to end.
     ///
     /// Empty for every kind but [`RejectionKind::LimitReached`].
@@ -324,8 +330,10 @@ impl Rejection {
     }
 
     /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes, with
-    /// `X-Content-Type-Options: nosniff` (ASVS 3.4.4); for gRPC a trailers-only response, and for a redirect and `HEAD` an empty
-    /// body.
+    /// `X-Content-Type-Options: nosniff` (ASVS 3.4.4); for gRPC a trailers-only response, and for a redirect an empty body.
+    ///
+    /// For `HEAD` the body is empty too, and `Content-Length` is that of the document: remove it if you put another body in its
+    /// place for other methods.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
         if self.grpc || self.location.is_some() {

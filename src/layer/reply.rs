@@ -17,7 +17,7 @@ use super::reject::Rejection;
 /// `EndStreams` reject. `DeviceApi`,
 /// `DevicePage` and the extractors take none. The response to a gRPC call has no body: with one, some clients report `UNKNOWN`
 /// instead of its status. Nor has that to `HEAD`, because hyper would send it over HTTP/2:
-/// [`into_problem`](Rejection::into_problem) leaves it out, and so does axum.
+/// [`into_problem`](Rejection::into_problem) leaves it out, and so does a `Router` of axum around the layer.
 ///
 /// ```
 /// use http::Response;
@@ -25,7 +25,7 @@ use super::reject::Rejection;
 ///
 /// fn as_text(rejection: Rejection) -> Response<String> {
 ///     let mut response: Response<String> = rejection.clone().into_response();
-///     if !rejection.is_grpc() {
+///     if !rejection.is_grpc() && !rejection.is_head() {
 ///         *response.body_mut() = rejection.reason().to_owned();
 ///     }
 ///     response
@@ -46,12 +46,13 @@ use super::reject::Rejection;
 /// use tower_user_sessions::{EndStreams, MemoryStore, Rejection, RejectionKind, RequireUser, SessionLayer};
 ///
 /// fn page<B: From<Bytes>>(rejection: Rejection) -> Response<B> {
-///     let is_outage = rejection.kind() == RejectionKind::Unavailable && !rejection.is_grpc();
-///     let mut response = rejection.into_problem(B::from); // with `Retry-After`
-///     if is_outage {
-///         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-///         *response.body_mut() = Bytes::from_static(b"<h1>We are back in a moment</h1>").into();
+///     if rejection.kind() != RejectionKind::Unavailable || rejection.is_grpc() {
+///         return rejection.into_problem(B::from);
 ///     }
+///     let html = if rejection.is_head() { "" } else { "<h1>We are back in a moment</h1>" };
+///     let response = rejection.into_response::<()>(); // with `Retry-After`
+///     let mut response = response.map(|()| Bytes::from_static(html.as_bytes()).into());
+///     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
 ///     response
 /// }
 ///

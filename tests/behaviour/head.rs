@@ -15,7 +15,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{
-    DeviceApi, DevicePage, Problem, RequireFresh, RequireUser, SessionLayer,
+    DeviceApi, DevicePage, Problem, Rejection, RequireFresh, RequireUser, SessionLayer,
 };
 
 use crate::common::{
@@ -95,6 +95,30 @@ async fn the_layer_and_the_guards_answer_head_with_a_problem_without_content() {
 
     compare(&layer.layer(users.layer(route)), &guest, "/").await;
     compare(&layer.layer(fresh.layer(route)), &guest, "/").await;
+    compare(&layer.layer(fresh.layer(route)), &alice, "/").await;
     faulty.always([Call::Resolve], Fault::Fail);
     compare(&layer.layer(route), &alice, "/").await;
+}
+
+#[tokio::test]
+async fn a_function_of_the_app_is_asked_for_a_response_to_head() {
+    let reply = |rejection: Rejection| {
+        let text = if rejection.is_head() { "" } else { "no" };
+        rejection.into_response::<()>().map(|()| Full::from(text))
+    };
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let guest = Client::new(&layer);
+    let route = service_fn(|_: Request<Full<Bytes>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = layer.layer(RequireUser::new().reply(reply).layer(route));
+
+    for (method, text) in [(Method::GET, "no"), (Method::HEAD, "")] {
+        let (status, _headers, content) = send(&service, &guest, method, "/").await;
+        assert_eq!(
+            (status, &*content),
+            (StatusCode::UNAUTHORIZED, text.as_bytes())
+        );
+    }
 }
