@@ -85,7 +85,7 @@ pub struct Words {
     /// "You're not signed in.", to guests if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
     /// Displayed after that, if the session of the browser was ended or expired: why. Not if the user signed out, or signed in
-    /// again.
+    /// again. It has a [`device`](EndWords::device) of its own.
     pub ended: EndWords,
     /// "That is not one of your devices.", if the form names no session of this user.
     pub not_yours: Cow<'static, str>,

@@ -90,8 +90,8 @@ impl<St: SessionStore> Inner<St> {
         let at = plan.fills.partition_point(|other| other.due <= fill.due);
         plan.fills.insert(at, fill);
         if plan.fills.len() > this.late.most {
-            // What it asks for is written when its entry makes room.
-            plan.fills.pop_front();
+            // The one that has the most time. What it asks for is written when its entry makes room.
+            plan.fills.pop_back();
         }
         Self::work(this, plan);
     }
