@@ -141,6 +141,11 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// are not supported: its sessions are older, and an ended one would be live there. The store notices a standby and
 /// leaves it.
 ///
+/// # Size
+///
+/// With its index a session takes about 570 bytes on disk where a user has one, 530 with three each and 290 with ten. Data of
+/// a session takes 150 bytes more than the data itself. Measured after sign-ins on `PostgreSQL` 15.
+///
 /// # Backups
 ///
 /// A restored backup brings ended sessions back, and users who were disabled since then can sign in again. So call
