@@ -6,7 +6,7 @@ use http::request::Parts;
 use crate::{
     layer::{
         Rejection,
-        grpc::is_grpc,
+        form::Form,
         require::{session_of, user_of},
     },
     model::UserId,
@@ -70,10 +70,10 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let grpc = is_grpc(&parts.method, &parts.headers);
+        let form = Form::of(&parts.method, &parts.headers);
         user_of("User", &parts.extensions)
             .map(Self)
-            .map_err(|rejection| rejection.for_grpc(grpc))
+            .map_err(|rejection| rejection.of_form(form))
     }
 }
 
@@ -81,9 +81,9 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
-        let grpc = is_grpc(&parts.method, &parts.headers);
+        let form = Form::of(&parts.method, &parts.headers);
         let session = session_of("Option<User>", &parts.extensions)
-            .map_err(|rejection| rejection.for_grpc(grpc))?;
+            .map_err(|rejection| rejection.of_form(form))?;
         Ok(session.stored_user().map(Self))
     }
 }

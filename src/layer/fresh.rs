@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
+    form::Form,
     fresh_future::RequireFreshFuture,
-    grpc::is_grpc,
     opened::Opened,
     redirect::Page,
     reject::Rejection,
@@ -148,8 +148,7 @@ impl<R> RequireFresh<R> {
             Ok(_user) => Rejection::stale(self.within),
             Err(rejection) => rejection,
         };
-        let rejection = rejection.for_grpc(is_grpc(method, headers));
-        Some(rejection.for_head(*method == Method::HEAD))
+        Some(rejection.of_form(Form::of(method, headers)))
     }
 
     /// Calls the service, or answers by itself.

@@ -7,12 +7,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    fresh::RequireFresh, grpc::is_grpc, reject::Rejection, reply::Reply, require::RequireUserFuture,
+    form::Form, fresh::RequireFresh, reject::Rejection, reply::Reply, require::RequireUserFuture,
 };
 use crate::session::SessionError;
 
@@ -85,9 +85,8 @@ where
                     match verified {
                         Ok(()) => guard.decide(&mut service, request),
                         Err(_unavailable) => {
-                            let grpc = is_grpc(request.method(), request.headers());
-                            let head = *request.method() == Method::HEAD;
-                            let rejection = Rejection::unavailable().for_grpc(grpc).for_head(head);
+                            let form = Form::of(request.method(), request.headers());
+                            let rejection = Rejection::unavailable().of_form(form);
                             RequireUserFuture::answering(guard.reply.reply(rejection))
                         }
                     }

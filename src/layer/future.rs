@@ -13,7 +13,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    config::Config, grpc::verdict, reject::Rejection, reply::Reply, resolve::Opened, unkept::Unkept,
+    config::Config, form::Form, grpc::verdict, reject::Rejection, reply::Reply, resolve::Opened,
+    unkept::Unkept,
 };
 use crate::{
     request::passed,
@@ -27,9 +28,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) struct Finish<R> {
     pub(super) config: Arc<Config>,
     pub(super) reply: R,
-    pub(super) grpc: bool,
-    /// The request is `HEAD`.
-    pub(super) head: bool,
+    pub(super) form: Form,
     /// The browser will not keep a cookie of the response.
     pub(super) unkept: Option<Unkept>,
 }
@@ -40,8 +39,7 @@ impl<R> Finish<R> {
     where
         R: Reply<B>,
     {
-        self.reply
-            .reply(rejection.for_grpc(self.grpc).for_head(self.head))
+        self.reply.reply(rejection.of_form(self.form))
     }
 
     /// The response with the change of the token.
@@ -53,11 +51,11 @@ impl<R> Finish<R> {
                 unkept.warn();
             }
         });
-        if open.was_read() && !self.grpc {
+        if open.was_read() && self.form != Form::Grpc {
             let headers = response.headers_mut();
             self.config.caching.mark(self.config.source, headers);
         }
-        if !self.grpc && response.status() == StatusCode::UNAUTHORIZED {
+        if self.form != Form::Grpc && response.status() == StatusCode::UNAUTHORIZED {
             self.config.challenge(response.headers_mut());
         }
         response

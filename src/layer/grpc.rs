@@ -12,7 +12,7 @@ pub(super) static STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const FAILED: [&str; 6] = ["1", "2", "4", "13", "14", "15"];
 
 /// Whether the request is gRPC, which is always POST (not gRPC-Web, whose clients read HTTP statuses).
-pub(crate) fn is_grpc(method: &Method, headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::POST
         && headers
             .get(CONTENT_TYPE)

@@ -8,10 +8,11 @@ mod cookie;
 mod dead;
 mod device_cookie;
 pub(crate) mod failure;
+pub(crate) mod form;
 mod fresh;
 mod fresh_future;
 mod future;
-pub(crate) mod grpc;
+mod grpc;
 mod guests;
 mod inquiry;
 #[expect(

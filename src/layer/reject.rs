@@ -12,6 +12,7 @@ use http::{
 };
 
 use super::{
+    form::Form,
     grpc,
     problem::{self, Chosen, Details, EndDetails},
 };
@@ -71,9 +72,7 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 #[derive(Clone, Debug)]
 pub struct Rejection {
     kind: RejectionKind,
-    grpc: bool,
-    /// The request is `HEAD`.
-    of_head: bool,
+    form: Form,
     // Boxed, so that a refusal stays small: most have none.
     ended: Option<Box<EndNotice>>,
     location: Option<HeaderValue>,
@@ -124,8 +123,7 @@ impl Rejection {
     pub(super) fn new(kind: RejectionKind) -> Self {
         Self {
             kind,
-            grpc: false,
-            of_head: false,
+            form: Form::Whole,
             ended: None,
             location: None,
             max_age: None,
@@ -193,13 +191,8 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn for_grpc(mut self, grpc: bool) -> Self {
-        self.grpc = grpc;
-        self
-    }
-
-    pub(super) fn for_head(mut self, head: bool) -> Self {
-        self.of_head = head;
+    pub(crate) fn of_form(mut self, form: Form) -> Self {
+        self.form = form;
         self
     }
 
@@ -217,13 +210,13 @@ impl Rejection {
     /// Returns whether the request was gRPC. Its clients read `grpc-status` instead of the HTTP status.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
-        self.grpc
+        self.form == Form::Grpc
     }
 
     /// Returns whether the request was `HEAD`. Its response has no body.
     #[must_use]
     pub fn is_head(&self) -> bool {
-        self.of_head
+        self.form == Form::Head
     }
 
     /// Returns the sessions whose end makes room, so that the user can choose one to end.
@@ -336,7 +329,7 @@ impl Rejection {
     /// place for other methods.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
-        if self.grpc || self.location.is_some() {
+        if self.is_grpc() || self.location.is_some() {
             return self.head(body(Bytes::new()));
         }
         let details = Details {
@@ -349,10 +342,10 @@ impl Rejection {
         let bytes = problem::body(self.status(), self.title(), self.reason(), details);
         let length = HeaderValue::from(bytes.len());
         // hyper leaves the content out over HTTP/1 only.
-        let content = if self.of_head { Bytes::new() } else { bytes };
+        let content = if self.is_head() { Bytes::new() } else { bytes };
         let mut response = self.head(body(content));
         let headers = response.headers_mut();
-        if self.of_head {
+        if self.is_head() {
             headers.insert(CONTENT_LENGTH, length);
         }
         let json = HeaderValue::from_static(problem::CONTENT_TYPE);
@@ -365,7 +358,7 @@ impl Rejection {
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.grpc {
+        if self.is_grpc() {
             let kind = HeaderValue::from_static("application/grpc");
             headers.insert(CONTENT_TYPE, kind);
             headers.insert(&grpc::STATUS, HeaderValue::from(grpc::code(self.kind)));

@@ -7,13 +7,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Method, Request, Response};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    grpc::is_grpc,
+    form::Form,
     mistake,
     opened::Opened,
     redirect::{Page, Remember},
@@ -197,8 +197,7 @@ impl<S, R> RequireUserService<S, R> {
             return Some(Rejection::to_sign_in(location));
         }
         let rejection = user_of("RequireUser", request.extensions()).err()?;
-        let rejection = rejection.for_grpc(is_grpc(method, headers));
-        Some(rejection.for_head(*method == Method::HEAD))
+        Some(rejection.of_form(Form::of(method, headers)))
     }
 }
 

@@ -6,13 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
     config::{Asks, Config},
+    form::Form,
     future::{Finish, ResponseFuture},
-    grpc::is_grpc,
     reply::Reply,
     resolve::{Asked, Incoming},
 };
@@ -32,12 +32,11 @@ pub struct SessionService<S, R> {
 }
 
 impl<S, R: Clone> SessionService<S, R> {
-    fn finish(&self, grpc: bool, head: bool) -> Finish<R> {
+    fn finish(&self, form: Form) -> Finish<R> {
         Finish {
             config: Arc::clone(&self.config),
             reply: self.reply.clone(),
-            grpc,
-            head,
+            form,
             unkept: None,
         }
     }
@@ -72,10 +71,9 @@ where
             // A layer further out may have put its own there, of another realm.
             request.extensions_mut().remove::<Session>();
             let call = passed::scope(|| self.inner.call(request));
-            return ResponseFuture::passing(call, self.finish(false, false));
+            return ResponseFuture::passing(call, self.finish(Form::default()));
         }
-        let grpc = is_grpc(request.method(), request.headers());
-        let mut finish = self.finish(grpc, *request.method() == Method::HEAD);
+        let mut finish = self.finish(Form::of(request.method(), request.headers()));
         let incoming = Incoming::read(&self.config, &mut request, asks == Asks::Activity);
         finish.unkept = incoming.unkept(&self.config, &request);
         match incoming.ask(&self.config, near) {

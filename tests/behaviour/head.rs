@@ -39,6 +39,10 @@ where
     (head.status, head.headers, content)
 }
 
+async fn route(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::default())
+}
+
 /// Sends GET and HEAD, and compares them.
 async fn compare<S, B>(service: &S, client: &Client, path: &str)
 where
@@ -89,15 +93,12 @@ async fn the_layer_and_the_guards_answer_head_with_a_problem_without_content() {
     );
     let users = RequireUser::new().reply(Problem);
     let fresh = RequireFresh::within(Duration::ZERO).reply(Problem);
-    let route = service_fn(|_: Request<Full<Bytes>>| async {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    });
 
-    compare(&layer.layer(users.layer(route)), &guest, "/").await;
-    compare(&layer.layer(fresh.layer(route)), &guest, "/").await;
-    compare(&layer.layer(fresh.layer(route)), &alice, "/").await;
+    compare(&layer.layer(users.layer(service_fn(route))), &guest, "/").await;
+    compare(&layer.layer(fresh.layer(service_fn(route))), &guest, "/").await;
+    compare(&layer.layer(fresh.layer(service_fn(route))), &alice, "/").await;
     faulty.always([Call::Resolve], Fault::Fail);
-    compare(&layer.layer(route), &alice, "/").await;
+    compare(&layer.layer(service_fn(route)), &alice, "/").await;
 }
 
 #[tokio::test]
@@ -109,10 +110,7 @@ async fn a_function_of_the_app_is_asked_for_a_response_to_head() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let guest = Client::new(&layer);
-    let route = service_fn(|_: Request<Full<Bytes>>| async {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    });
-    let service = layer.layer(RequireUser::new().reply(reply).layer(route));
+    let service = layer.layer(RequireUser::new().reply(reply).layer(service_fn(route)));
 
     for (method, text) in [(Method::GET, "no"), (Method::HEAD, "")] {
         let (status, _headers, content) = send(&service, &guest, method, "/").await;

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use super::{EndStreams, kind};
 use crate::{
-    layer::{mistake, reject::Rejection, reply::Reply},
+    layer::{form::Form, mistake, reject::Rejection, reply::Reply},
     model::{SessionId, Tag},
     request::passed,
     session::{BoxError, LiveEnd, LiveSession, Session, UntilEnded, Waiting},
@@ -53,7 +53,7 @@ pub(super) struct Open {
     uploads: bool,
     /// The session was asked for already.
     tried: bool,
-    grpc: bool,
+    form: Form,
     method: Method,
 }
 
@@ -61,7 +61,7 @@ impl Open {
     pub(super) fn new(
         session: Option<Session>,
         live: Option<LiveSession>,
-        grpc: bool,
+        form: Form,
         method: Method,
     ) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Open {
             uploads: live.is_some(),
             tried: live.is_some(),
             waiting: live.map(Waiting::new),
-            grpc,
+            form,
             method,
         }
     }
@@ -152,9 +152,7 @@ where
             session.cut_off_is_answered();
         }
         let expired = session.and_then(Session::expired_now);
-        let rejection = Rejection::of_end(end, expired)
-            .for_grpc(this.open.grpc)
-            .for_head(this.open.method == Method::HEAD);
+        let rejection = Rejection::of_end(end, expired).of_form(this.open.form);
         Poll::Ready(Ok(this.layer.reply.reply(rejection)))
     }
 }
@@ -176,14 +174,14 @@ where
         }
         return Response::from_parts(head, UntilEnded::whole(body));
     }
-    let watched = open.method != Method::HEAD && kind::is_stream(&body);
+    let watched = open.form != Form::Head && kind::is_stream(&body);
     if watched && open.session.is_none() && !passed::is_set() {
         mistake::stream_without_session();
     }
     let live = if watched { open.live() } else { None };
     let body = match live {
         Some(live) => {
-            let last = kind::last_words(&head, open.grpc, &layer.last_event);
+            let last = kind::last_words(&head, open.form, &layer.last_event);
             UntilEnded::watched(body, live, last)
         }
         None => UntilEnded::whole(body),

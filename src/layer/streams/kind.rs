@@ -10,7 +10,10 @@ use http::{
 };
 use http_body::Body;
 
-use super::{super::grpc, LastEvent};
+use super::{
+    super::{form::Form, grpc},
+    LastEvent,
+};
 use crate::session::{LastWords, LiveEnd};
 
 /// A body of a known size below this is on its way before anything can end it.
@@ -31,8 +34,8 @@ pub(super) fn is_upgrade(method: &Method, status: StatusCode) -> bool {
 }
 
 /// How this response ends.
-pub(super) fn last_words(head: &Parts, grpc: bool, last_event: &Arc<LastEvent>) -> LastWords {
-    if grpc {
+pub(super) fn last_words(head: &Parts, form: Form, last_event: &Arc<LastEvent>) -> LastWords {
+    if form == Form::Grpc {
         return LastWords::Trailers(trailers);
     }
     if is_event_stream(&head.headers) {

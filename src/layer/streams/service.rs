@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::{EndStreams, EndStreamsFuture, future::Open, kind};
 use crate::{
-    layer::{grpc::is_grpc, reply::Reply},
+    layer::{form::Form, reply::Reply},
     session::{BoxError, Session, UntilEnded},
 };
 
@@ -49,7 +49,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let session = request.extensions().get::<Session>().cloned();
-        let grpc = is_grpc(request.method(), request.headers());
+        let form = Form::of(request.method(), request.headers());
         let method = request.method().clone();
         let (head, body) = request.into_parts();
         let stream = session.as_ref().filter(|_| kind::is_stream(&body));
@@ -59,7 +59,7 @@ where
             _ => UntilEnded::whole(body),
         };
         // Before the call: it may find out at once that the session has ended.
-        let open = Open::new(session, live, grpc, method);
+        let open = Open::new(session, live, form, method);
         let call = self.inner.call(Request::from_parts(head, body));
         EndStreamsFuture::new(call, open, self.layer.clone())
     }
