@@ -68,7 +68,7 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
             return None;
         };
         let epoch = epoch.parse().ok()?;
-        let has = |flag: &str| flags.split(',').any(|of| of == flag);
+        let has = |flag| has(flags, flag);
         myself |= has("myself");
         if has("noaddr") || has("handshake") {
             continue;
@@ -132,7 +132,7 @@ pub(in super::super) fn served(text: &str) -> Option<Served> {
     let mut lines = text.lines().map(|line| line.split_ascii_whitespace());
     let is_own = |words: &SplitAsciiWhitespace<'_>| {
         let flags = words.clone().nth(2);
-        flags.is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"))
+        flags.is_some_and(|flags| has(flags, "myself"))
     };
     let own = lines.find(is_own)?;
     let mut served = Served::default();
@@ -169,7 +169,7 @@ fn names_lead(text: &str, answered: &str) -> bool {
         let (Some(at), Some(flags)) = (words.next(), words.next()) else {
             continue;
         };
-        let has = |flag: &str| flags.split(',').any(|of| of == flag);
+        let has = |flag| has(flags, flag);
         // One that was made again under its name is known beside the one that has failed.
         let is_gone = has("noaddr") || has("handshake") || has("fail");
         let Some(name) = name(at).filter(|_| !is_gone) else {
@@ -181,6 +181,10 @@ fn names_lead(text: &str, answered: &str) -> bool {
         }
     }
     is_own
+}
+
+fn has(flags: &str, flag: &str) -> bool {
+    flags.split(',').any(|of| of == flag)
 }
 
 /// Splits `ip:port@bus,hostname,name=value…`: the address, and what follows.
