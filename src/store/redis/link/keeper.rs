@@ -134,8 +134,12 @@ impl Inner {
         opened
     }
 
-    /// Asks the connections that were silent whether they answer again, beside the attempt to open another one.
+    /// Asks the connections that were silent whether they answer again, beside the attempt to open another one. They are of no
+    /// use where that leads to another server, perhaps.
     fn probes(&self) -> JoinSet<Option<Shared>> {
+        if !self.source.leads_to_one() {
+            return JoinSet::new();
+        }
         let (doubted, patience) = (self.state().doubted(), self.patience);
         let probe = |connection: Shared| async move {
             let probed = connection.probe(patience).await;
@@ -154,7 +158,7 @@ impl Inner {
         outage: &Outage,
         pause: Duration,
     ) -> Option<Shared> {
-        if outage.refuses || outage.not_ready || !self.source.leads_to_one() {
+        if outage.refuses || outage.not_ready {
             // The attempt may have met another server than they lead to.
             probes = JoinSet::new();
         }
