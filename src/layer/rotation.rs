@@ -25,7 +25,8 @@ impl<R> SessionLayer<R> {
     ///
     /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
     /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with
-    /// the reason `token_reuse`.
+    /// the reason `token_reuse`. In an app that passes on no addresses it never gets the token again, so it is
+    /// signed out too: see [`PeerAddr`](crate::PeerAddr).
     ///
     /// Defaults to 2 minutes: long enough to start a crashed browser again. With zero the previous token stops with
     /// the first request that sends the new one. More than 400 days counts as that.
