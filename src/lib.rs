@@ -96,8 +96,9 @@
 //!
 //! In gRPC, six codes of the `grpc-status` in the head count as a 500, such as `INTERNAL` and `UNAVAILABLE`
 //! ([all six](composing#under-tonic)). With any other code, changes are stored. [`Session::commit`] stores at once, for a
-//! handler that must know the outcome. What is committed stays, whatever the response is. Only a new session
-//! whose token cannot be sent is ended. What [`UserSessions`] ends is not staged either: it ends at once.
+//! handler that must know the outcome. What is committed stays, whatever the response is. There is one
+//! exception: a new session ends if its token cannot be sent, because the head of the response has gone or the client has left.
+//! What [`UserSessions`] ends is not staged either: it ends at once.
 //!
 //! If the session ended while your handler ran, its changes are lost and the response does not change.
 //!

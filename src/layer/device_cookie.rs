@@ -22,8 +22,9 @@ use crate::{
 /// ["Trust this device"](crate::guide::sign_in#trust-this-device-for-30-days).
 ///
 /// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days. 32 devices of a
-/// user are remembered, for 90 days after the user's last sign-in. If the session cookie is SameSite=None, this one is
-/// too, and Partitioned if that is. If you change that, choose another name.
+/// user are remembered, for 90 days after the user's last sign-in. If the session cookie is SameSite=None, the
+/// device cookie is too, and likewise for Partitioned. If you change these of the session cookie later, give the device cookie
+/// another name.
 ///
 /// ```
 /// use tower_user_sessions::{DeviceCookie, MemoryStore, SessionLayer};

@@ -171,7 +171,7 @@ impl<R> SessionLayer<R> {
 
     /// How many sessions a user may have.
     ///
-    /// At the limit, a sign-in ends the least recently active session, or an unused one before it. With
+    /// At the limit, a sign-in ends an unused session ([`Excess::Evict`](crate::Excess::Evict)) or else the least recently active one. With
     /// [`Limit::refuse`] it is refused. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
     ///
     /// Defaults to at most 100, evict.

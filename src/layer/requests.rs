@@ -68,7 +68,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How the path of the countdown ends: GET and HEAD requests there do not prolong their session.
+    /// The last segments of the path of the countdown. GET and HEAD requests there do not prolong their session.
     ///
     /// Set it if `DeviceApi` is mounted at another place than `/sessions`. A layer around the `DeviceApi` inside of axum's
     /// `nest_service` sees the path without its prefix: set `/current` there. It may be the whole path or

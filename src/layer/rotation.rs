@@ -20,8 +20,8 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. While a previous token works,
-    /// the token does not rotate again. If no request sends the new token for 15 minutes, the next request gets it
-    /// again, and this time begins then.
+    /// the token does not rotate again. If no request has sent the new token for 15 minutes, this time begins with the
+    /// next request that gets it.
     ///
     /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
     /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with

@@ -21,8 +21,8 @@ use crate::model::Token;
 /// A request with two different tokens has a guest session: neither is used, no cookie is removed. With
 /// both, every bearer token counts as a session token. Your app cannot use another kind beside the
 /// cookie. A cookie beside a bearer token does not count if it is empty, malformed, or opens no session
-/// any more. To find out the last takes a second round trip. A bearer token that is malformed or opens no session counts:
-/// beside a live cookie, the request has a guest session.
+/// any more. The layer needs a second round trip to find out that it opens none. A bearer token that is malformed or opens
+/// no session counts: beside a live cookie, the request has a guest session.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, SessionLayer, TokenSource};

@@ -176,8 +176,8 @@ impl Session {
     ///
     /// Such a request is GET or another safe method, and its `Sec-Purpose`, `Purpose`, `X-Moz` or `X-Purpose`
     /// says so. It does not count as activity. It begins no guest session: what a handler inserts for a guest
-    /// can be read in this request, and is not stored. A session that is stored already does not differ: its
-    /// data is saved. A sign-in is stored as on any other request.
+    /// can be read in this request, and is not stored. Changes of a session that is stored already are
+    /// saved as usual. A sign-in is stored as on any other request.
     ///
     /// If your page needs the guest session, such as for a token in its form, answer 503. Browsers then load
     /// the page again when the user opens it.

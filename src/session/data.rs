@@ -16,7 +16,7 @@ use crate::model::{Change, Data};
 impl Session {
     /// The value under this key, staged changes included.
     ///
-    /// Returns `None` if the session has no such key.
+    /// Returns `None` if the session has no such key, and for an [unavailable](Self::is_available) session.
     ///
     /// # Errors
     ///

@@ -26,8 +26,8 @@ impl Session {
     /// - the store has kept it long enough: an hour by default. An expired session is kept
     ///   for another time, see [`guide::devices`](crate::guide::devices#why-a-session-ended).
     ///
-    /// Each sign-in of the user keeps only the newest reasons: as many as [`Limit::sessions`](crate::Limit::sessions), or as
-    /// sessions ended for this sign-in if those are more, and at most 64. A sign-in that
+    /// Each sign-in of the user keeps only the newest reasons, as many as [`Limit::sessions`](crate::Limit::sessions). If more
+    /// sessions ended for this sign-in, it keeps one for each of them. It never keeps more than 64. A sign-in that
     /// [does not count](crate::Login::counts) keeps 64. With `Limit::at_most(1)` mostly only the session that ended last
     /// has one.
     #[must_use]

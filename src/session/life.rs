@@ -19,14 +19,14 @@ impl Session {
     /// ([`UserSessions::end_all`](crate::UserSessions::end_all)).
     ///
     /// The previous token works until a request has sent the new one, and for
-    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. If the new one is
-    /// unused for 15 minutes, the next request gets it again, and the grace time begins then. So neither
-    /// parallel requests nor a lost response sign the user out. While a previous token still works,
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. Until then each request with the
+    /// previous token gets the same new token. So neither parallel requests nor a lost response sign the user out. If no
+    /// request has sent the new token for 15 minutes, the grace time begins with the next request that gets it. While a
+    /// previous token still works,
     /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, and
     /// nothing if a sign-in or a sign-out is staged.
     ///
-    /// A client that does not take its new token is offered it again: a browser with each response, a bearer
-    /// client about every 30 s.
+    /// A browser gets the new token with each response until it sends it, a bearer client about every 30 s.
     ///
     /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
     /// only due by its age is skipped then.

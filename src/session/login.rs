@@ -139,7 +139,7 @@ impl Login {
     /// everywhere in between, this sign-in is rejected too. The store remembers that for a day. So a first
     /// step a day ago or earlier is refused with [`CommitError::TooOld`](crate::CommitError::TooOld).
     ///
-    /// Defaults to when this request arrived. A later moment counts as that.
+    /// Defaults to when this request arrived. A later moment than that has no effect.
     #[must_use]
     pub fn since(mut self, moment: Timestamp) -> Self {
         self.since = Some(moment);

@@ -314,7 +314,7 @@ impl Session {
     /// afterwards: a sign-in staged after [`end_all`](UserSessions::end_all) is not rejected by it. It is rejected if
     /// another request ended them too: after this one arrived, or after the moment of [`Login::since`].
     ///
-    /// This is no limit of one session: of two such requests at the same time both may be rejected. Use
+    /// Do not use this to allow each user one session: if two such requests run at the same time, both may be rejected. Use
     /// [`Limit::at_most`](crate::Limit::at_most) for that.
     ///
     /// Say why with [`because`](UserSessions::because), or the user reads that an administrator did it.

@@ -46,9 +46,9 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionErrorKind::Ended`] if the session has ended meanwhile, which is 401 as a response. A handler that goes on has
-    /// a request of a guest, and [`ended`](Self::ended) says why the session ended. What is staged stays staged: a sign-in of
-    /// the same user keeps it. Without one it is lost when the response is sent, and the layer raises
-    /// [`EventKind::WriteLost`](crate::events::EventKind::WriteLost).
+    /// a request of a guest, and [`ended`](Self::ended) says why the session ended. Changes of data stay staged: if
+    /// the same user signs in during this request, the new session gets them. Otherwise they are lost when the response is
+    /// sent, and the layer raises [`EventKind::WriteLost`](crate::events::EventKind::WriteLost).
     ///
     /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session does not change.
     ///

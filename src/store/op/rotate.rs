@@ -32,7 +32,8 @@ pub struct Rotate {
 }
 
 impl Rotate {
-    /// The next token of the same session, with a grace period of 30 s; reuse ends the session.
+    /// The next token of the same session, with a grace period of 30 s; reuse ends the session. The layer sets the grace period
+    /// of [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) in place of it.
     #[must_use]
     pub fn new(previous: &Token, next: &Token, renewal: Renewal) -> Self {
         Self {
