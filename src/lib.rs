@@ -150,7 +150,7 @@
 //! - `live`: open streams end with their session, see [`guide::streams`]. `store::Near`, see [`guide::near_cache`].
 //!   Both need tokio.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
-//! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
+//! - `page`: `DevicePage`, the page on which users see their devices and sign them out. Includes `api` and `device`.
 //! - `postgres`: `PostgresStore`. deadpool-postgres 0.14 is re-exported as `deadpool_postgres`.
 //! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
@@ -313,7 +313,7 @@ pub mod threats {}
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress. `no_ticket` is
 /// raised only if another request used the ticket meanwhile: a ticket that does not work from the beginning may be made up.
 ///
-/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
+/// Guest sessions raise no events. [`Everyone::end_all`] raises no event for each session. Each
 /// event is delivered at most once. What ends outside of a request is reported only to [`UserSessions::events`] and
 /// [`Everyone::events`]. If another request ends a session whose token was not sent yet, and then the sign-in's own request is
 /// dropped, there are two `ended` events: the second one has the reason `undelivered`.

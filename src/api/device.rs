@@ -41,8 +41,8 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | request | response |
 /// |---|---|
 /// | `GET /sessions` | 200 with the list of devices |
-/// | `DELETE /sessions/{id}` | 200 `{"success":true}`, the same again while the end notice is kept; 403 `not_yours` for any other id. If it is the current session, the cookie is removed |
-/// | `POST /sessions/logout-others`, `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
+/// | `DELETE /sessions/{id}` | 200 `{"success":true}`. If the session has ended already, also 200 while its end notice is kept. If it is the current one, the cookie is removed. For an id of another user, or of no session, 403 `not_yours` |
+/// | `POST /sessions/logout-others`, `POST /sessions/logout-all` | both end all but the current session: 200 `{"message":"All other sessions logged out","ended":n}` |
 /// | `GET /sessions/current` | 200 with the times of the current session; this is not activity |
 /// | `POST /sessions/current` | the same, after the session was prolonged: "stay signed in" |
 /// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`] does |

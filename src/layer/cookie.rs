@@ -252,7 +252,7 @@ impl SessionCookieBuilder {
 
     /// To which paths browsers send it.
     ///
-    /// [Another path, another name](Self#another-attribute-another-name). Defaults to `/`.
+    /// If you change it, [choose another name too](Self#another-attribute-another-name). Defaults to `/`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self

@@ -84,11 +84,15 @@ impl Tag {
 /// The secret key that a store derives tags with, so that user ids cannot be guessed from cookies and keys.
 ///
 /// At least 16 random bytes, the same on every server. Keep it with your other secrets. Anyone who has it can compare user
-/// ids with cookies and keys of the store. It signs nobody in. Another key makes other tags, which signs all users out: with
-/// a key, a session is unknown if its tag was made without it. What was kept about users is not found any more, so those who
-/// were [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
-/// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them. The same
-/// holds for nodes without the key beside nodes with it, so [stop all](crate::guide::new_versions#a-setting-that-changes) before you set one.
+/// ids with cookies and keys of the store. It signs nobody in.
+///
+/// Setting a key, or another key, signs all users out. Guest sessions go on. What the store keeps about users is not found any more:
+/// who is [disabled](crate::UserSessions::disable_for), remembered devices, reasons of ends, open tickets. So users who were
+/// disabled can sign in again.
+///
+/// A node without the key accepts sessions that were made with it, but its lists, limits and ends do not reach them. So
+/// [stop all nodes](crate::guide::new_versions#a-setting-that-changes) before you set a key. If you remove the key, call
+/// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then such sessions go on, and no list has them.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, store::TagKey};

@@ -16,8 +16,8 @@ use super::{
 /// [`behind_a_proxy`](crate::guide::behind_a_proxy#the-address-of-the-client) says which header that is for nginx, haproxy, Caddy,
 /// Apache and Varnish.
 ///
-/// Then only that header counts. If it is missing, unreadable, or sent twice where it holds one address,
-/// there is no address. The peer's is not used instead, because that is the proxy's own. A port after the
+/// Then only that header counts. If it is missing or unreadable, there is no address. The same is true if a header
+/// that holds one address is sent twice. The peer's is not used instead, because that is the proxy's own. A port after the
 /// address is removed: `198.51.100.4:8000`, `[2001:db8::1]:443`.
 ///
 /// A header that is missing is a line at `debug`. The first one that cannot be read is a warning in the log. It does not have the value, which may be an

@@ -12,8 +12,8 @@ pub(crate) const NAMED: &str = "{browser} on {system}";
 /// words.
 ///
 /// Show it on the sign-in page: "You were signed out because you signed in on Firefox 145 on Windows."
-/// `{device}` stands for the device that ended the session, with the feature `device`. If that is
-/// unknown, it stands for [`another_device`](Self::another_device).
+/// `{device}` stands for the name of the device that ended the session. If its name is not known, or without the feature
+/// `device`, it stands for [`another_device`](Self::another_device).
 ///
 /// The sentence is text, not HTML: let your template engine escape it. The name of a device is what a client
 /// sent, so anybody can make it `<script>…</script>`. Control characters and those that change the direction of

@@ -13,9 +13,9 @@ use crate::model::Token;
 /// Choose [`Cookie`](Self::Cookie) for browsers and [`Bearer`](Self::Bearer) for mobile apps and
 /// command-line tools. With both, a new token goes back in the same way as the request sent its token.
 ///
-/// Nothing says of which kind a request is if it has no token. The same is true of a bearer that is no session
-/// token. A sign-in on such a request, and the first data of a guest, are answered in the first way: `CookieThenBearer` sets
-/// the cookie, `BearerThenCookie` sends the header. If both kinds of clients sign in, give each its own sign-in route with its own
+/// A request without a token may come from either kind of client, and so may one whose bearer token is no session token. If such
+/// a request signs in, or a guest keeps the first data, `CookieThenBearer` sets the cookie and `BearerThenCookie` sends
+/// the header. If both kinds of clients sign in, give each its own sign-in route with its own
 /// layer over the same store. Use both on the routes that they share.
 ///
 /// A request with two different tokens has a guest session: neither is used, no cookie is removed. With

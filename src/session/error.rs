@@ -190,8 +190,9 @@ pub enum CommitError {
     Speculative,
     /// The store could not answer. What was staged is still staged, so committing again may help.
     ///
-    /// [`StoreErrorKind::Uncertain`] is the exception: the change may be stored. An update or a rotation
-    /// is no longer staged then, so that it does not happen twice. The next request reads what is stored.
+    /// There is one exception: with [`StoreErrorKind::Uncertain`] the change may be stored. An update or a rotation
+    /// is no longer staged then, so that it does not happen twice. All else is still staged. The next request reads what is
+    /// stored.
     Store(StoreError),
     /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,

@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Session {
-    /// Stages the sign-out: the session ends, its data is deleted, the cookie is removed.
+    /// Stages the sign-out: the session ends, its data is deleted, the cookie is removed. The response to a bearer client has
+    /// nothing that says so: the client drops its token by itself.
     ///
     /// Data inserted afterwards begins a new guest session.
     ///

@@ -63,7 +63,7 @@ use crate::{
 /// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
 /// | `GET /devices` of a guest | 303 to [`login`](Self::login), or a page with 401 if it is not set |
 /// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, see below. If it is not set, a page with 401 |
-/// | the same, of a user who has to [prove again who they are](Self::require_fresh) | as of a guest, to the page of `require_fresh` |
+/// | any of these of a user who has to [prove again who they are](Self::require_fresh) | as for a guest, but it leads to the page of `require_fresh` |
 /// | a form of another origin | 403 (ASVS 3.5.1), recognized by `tower_http::csrf` |
 /// | in an outage | 503. Pressing the button again is harmless. If the first press had ended the session, no event reports that |
 /// | without a session: no layer, or `resolve_if` let it pass | 500; the log says what to change, in debug builds the page too |

@@ -16,7 +16,8 @@ use crate::{
     store::meter,
 };
 
-/// A channel for events that never slows a request: events that do not fit are dropped and counted.
+/// A channel for events that never slows a request: events that do not fit are dropped and counted, and those
+/// that wait stay.
 ///
 /// At most `capacity` events wait in the channel. The receiver takes all of them at once, so it may hold as many
 /// more that it has not returned yet. 0 counts as 1. About the number of sign-ins and ends in a second is a

@@ -176,6 +176,8 @@ impl FileStore {
     /// A thread of its own copies. Sessions that end after the backup are live in it. So to restore one: stop the app, put the
     /// copy in the place of the file, [open](Self::open) it, call [`Everyone::end_all`](crate::Everyone::end_all), then serve
     /// requests. Do not use `end_before` here unless its moment is in the [store's time](Self#time).
+    /// Users who were disabled since the backup can sign in again, so call
+    /// [`disable_for`](crate::UserSessions::disable_for) for them again.
     ///
     /// Give each backup a name of its own, such as its date, and delete old ones. The target has its name only when the copy
     /// is whole. A process that dies meanwhile leaves a file that ends with `.part`; delete it.

@@ -133,8 +133,8 @@ impl PostgresStoreBuilder {
     ///
     /// Then a failover to one of them loses no change that was answered. It needs `synchronous_standby_names` on the
     /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout), and takes effect
-    /// when one is back. Until then an ended session is live, so end it again. A crash or `pg_terminate_backend` makes it take
-    /// effect without a standby. So an end that finds its session ended waits for the standbys too. See [what a failover can
+    /// when one is back. Until then an ended session is live, so end it again. After a crash or `pg_terminate_backend` the change is in effect,
+    /// but a standby may not have it. So an end of a session that has ended already waits for the standbys too. See [what a failover can
     /// lose](PostgresStore#what-a-failover-can-lose).
     ///
     /// Defaults to the setting of the connection.

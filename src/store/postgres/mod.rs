@@ -174,8 +174,8 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// empty `synchronous_standby_names` and reload the settings. Then what waits takes effect at once, without a standby.
 /// Do not end the wait with `pg_cancel_backend`: PostgreSQL then answers as if a standby had the change.
 ///
-/// A statement that is not answered in time keeps its connection until the answer comes: the server works for it, and
-/// another connection would be one too many. Of several connections one is left for requests. After a minute, or at once if too many wait, a
+/// A statement that is not answered in time keeps its connection until the answer comes. The server still works on it, so another
+/// connection in its place would be more work than the pool allows. Of several connections one is left for requests. After a minute, or at once if too many wait, a
 /// statement that only reads is cancelled, and its connection closed. A change is not: one that waits for a standby would take effect without it.
 /// From then on only one new change at a time waits, and the others are [`Busy`](super::StoreErrorKind::Busy) at once.
 ///
@@ -226,8 +226,8 @@ impl PostgresStore {
     /// ```
     ///
     /// With [`schema`](PostgresStoreBuilder::schema), creating them needs `CREATE` on the database too, also if the schema
-    /// exists. If the tables exist, it needs neither. Or run the SQL
-    /// of the [documentation](Self#tables) as a user who may.
+    /// exists. If the tables exist, `migrate` needs none of these privileges. Instead of all that, an administrator can run the SQL
+    /// of the [documentation](Self#tables).
     ///
     /// # Cancel safety
     ///

@@ -27,9 +27,8 @@ impl RedisStoreBuilder {
     ///
     /// - The sessions have ended. A repeated end succeeds once the replicas have confirmed it.
     /// - A sign-in is given up: its session ends. The sessions that it evicted stay ended.
-    /// - Neither raises an event at first. A repetition in the same request, or through the same
-    ///   [`UserSessions`](crate::UserSessions), is the same call and raises them. That of a later request ends nothing,
-    ///   so it raises none.
+    /// - No event is raised at first. The same request, or the same [`UserSessions`](crate::UserSessions), can make the call
+    ///   again, and raises the events once it is confirmed. If a later request makes the call, it ends nothing and raises no event.
     ///
     /// | operation | confirmed |
     /// |---|---|

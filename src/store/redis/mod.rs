@@ -89,7 +89,7 @@ pub use self::{
 /// | the master is lost, with Sentinel | the error of the outage until a sentinel names the new master, and its answer within 1 s after that. A master that was replaced and still answers is left [within 2 s](RedisStore::connect_sentinel) |
 /// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
-/// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |
+/// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: an error does not name its request |
 /// | a proxy answers with an error of its own | the error. A conditional write may have run, so it is [`Uncertain`](crate::store::StoreErrorKind::Uncertain) |
 /// | the reply to an `insert` is lost, and before it is sent again another request changes the value | its answer. The `insert` counts as the later one |
 ///

@@ -94,6 +94,9 @@ pub trait SetStorage: Send + Sync + 'static {
     /// Return an error if the write may have run, or may still run. `SetStore` then reads the set to find
     /// out. If you know that nothing ran, return [`Written::NothingRan`] instead: trying again is cheaper then.
     ///
+    /// For a lost connection take the kind `Unavailable`, for no answer in time `Timeout`. The layer answers both
+    /// with 503. After `Corrupt`, `Denied`, `Full`, `TooNew` or `Unsupported` a write that did not run is not tried again.
+    ///
     /// # Cancel safety
     ///
     /// If the future is dropped, all of the write happens or nothing.

@@ -98,8 +98,8 @@ impl RedisStore {
     /// It does not look at persistence. It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
     /// 1 s to 5 s, depending on the deadline.
     ///
-    /// Call it when the app starts, and log its findings. What cannot be found out, mostly because the user of the
-    /// store may not ask it, is [not known](RedisCheck::not_known), which is no error. The guide says
+    /// Call it when the app starts, and log its findings. What cannot be found out is listed by
+    /// [`not_known`](RedisCheck::not_known). That is no error: mostly the store's Redis user may not ask it. The guide says
     /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
     ///
     /// ```no_run
