@@ -316,6 +316,38 @@ async fn events_are_logged_at_debug_under_their_own_target_without_token_or_addr
     }
 }
 
+// T3
+#[tokio::test]
+async fn lines_at_debug_that_are_no_events_name_no_user_session_or_address() {
+    let log = Log::start();
+    let (layer, faulty, _store) = world();
+    let layer = layer.limit(Limit::at_most(1));
+    let mut evicted = Client::new(&layer);
+    evicted.peer = Some([192, 0, 2, 1].into());
+    let first = evicted.log_in("alice").await;
+    let mut client = Client::new(&layer);
+    let second = client.log_in("alice").await;
+
+    evicted.send(|_session| async {}).await;
+    client.insert("cart", "apple").await;
+    let unread = client.send(|session| async move { session.get::<u32>("cart").is_err() });
+    assert!(unread.await.value());
+    faulty.next(Method::Resolve, Fault::Fail);
+    client.send(|_session| async {}).await;
+
+    let text = log.text();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("tower_user_sessions::audit"))
+        .collect();
+    for part in ["a token opens no session", "WARN"] {
+        assert!(lines.iter().any(|line| line.contains(part)), "{text}");
+    }
+    for named in ["alice", &first.to_string(), &second.to_string(), "192.0.2"] {
+        assert!(!lines.iter().any(|line| line.contains(named)), "{text}");
+    }
+}
+
 // T68
 #[tokio::test]
 async fn a_user_id_with_a_line_break_and_an_escape_forges_no_log_line() {
