@@ -14,7 +14,8 @@ impl<R> SessionLayer<R> {
     /// It may be the same user on another network, or a thief with a copy of the token. Addresses are
     /// compared by their network (/24, or /56 of IPv6), user agents by browser and system without their
     /// versions. So an update of the browser is no change, and a phone that leaves its Wi-Fi is one. A browser that takes IPv4
-    /// after IPv6 is one too. An address that is not known is no change.
+    /// after IPv6 is one too. If the address of one of the two is not known, only
+    /// the user agents are compared.
     ///
     /// Called for each request of a user that comes from another client than the one noted last, before your service. It
     /// is not called for guest sessions.

@@ -20,13 +20,13 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. While a previous token works,
-    /// the token does not rotate again. If no request has sent the new token for 15 minutes, this time begins with the
-    /// next request that gets it.
+    /// the token does not rotate again. If no request has sent the new token for 15 minutes, the grace time begins all the
+    /// same, with the next response that has it.
     ///
-    /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
-    /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with
-    /// the reason `token_reuse`. In an app that passes on no addresses it never gets the token again, so it is
-    /// signed out too: see [`PeerAddr`](crate::PeerAddr).
+    /// A browser that has sent the new token and crashes within 30 s loses it, and sends the previous one again. Within the
+    /// grace time it gets the new token again, if it has the user agent of the sign-in and an address in the network of the
+    /// sign-in. Otherwise it is signed out when the grace time is over, with the reason `token_reuse`. That also happens in an app
+    /// that passes on no addresses: see [`PeerAddr`](crate::PeerAddr).
     ///
     /// Defaults to 2 minutes: long enough to start a crashed browser again. With zero the previous token stops with
     /// the first request that sends the new one. More than 400 days counts as that.

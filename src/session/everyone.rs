@@ -46,8 +46,8 @@ use crate::{
 /// One without them listens to no feed, also if its store has one: it notices within the 5 s.
 ///
 /// For up to 5 s a node that does not know the moment yet makes new sessions. They begin after the moment, so they stay
-/// live. There is one exception: if a failover leads to a Redis server whose clock is behind the moment, these sessions begin
-/// before the moment and end. A node that knows the moment lets new sessions begin no earlier than it. On a Cluster clocks may
+/// live. There is one exception: if a failover leads to a Redis server whose clock is behind the moment, sessions of such a node
+/// begin before the moment and end. Those of a node that knows the moment stay live there too. On a Cluster clocks may
 /// differ by a second, so the moment is a second in the future. A user who signs in within that second may have to sign
 /// in again.
 ///

@@ -19,14 +19,13 @@ impl Session {
     /// ([`UserSessions::end_all`](crate::UserSessions::end_all)).
     ///
     /// The previous token works until a request has sent the new one, and for
-    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. Until then each request with the
-    /// previous token gets the same new token. So neither parallel requests nor a lost response sign the user out. If no
-    /// request has sent the new token for 15 minutes, the grace time begins with the next request that gets it. While a
-    /// previous token still works,
-    /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, and
-    /// nothing if a sign-in or a sign-out is staged.
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. Requests in parallel get the same new
+    /// token. A browser gets it with each response until it sends it, a bearer client about every 30 s. So neither parallel
+    /// requests nor a lost response sign the user out. If no request has sent the new token for 15 minutes, the grace time begins
+    /// all the same, with the next response that has it.
     ///
-    /// A browser gets the new token with each response until it sends it, a bearer client about every 30 s.
+    /// While a previous token still works, the token does not change, and the store is not asked. Nothing happens to a guest
+    /// session that has nothing stored, and nothing if a sign-in or a sign-out is staged.
     ///
     /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
     /// only due by its age is skipped then.

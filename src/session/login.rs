@@ -60,7 +60,8 @@ impl Login {
     /// [`since`](Self::since), which is ignored. The ticket keeps no data: insert again what the refused handler inserted.
     ///
     /// With `None` it ends no session of choice: it works if there is room by now. If there is still no room, the
-    /// sign-in is refused again, and the chosen session does not end. A refusal does not use the ticket up.
+    /// sign-in is refused again, and the chosen session does not end. A refusal does not use the ticket up,
+    /// and does not prolong its five minutes.
     ///
     /// ```no_run
     /// # fn pick(session: &tower_user_sessions::Session, form: [&str; 2]) -> Result<(), Box<dyn std::error::Error>> {

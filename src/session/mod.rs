@@ -280,9 +280,9 @@ impl Session {
     /// [`Rejection`](crate::Rejection): both turn into it.
     ///
     /// See [`CommitError`]. After a refused sign-in nothing is staged. After a failure of the store the
-    /// changes stay staged, and committing again is the same sign-in. An update whose outcome is unknown
-    /// ([`StoreErrorKind::Uncertain`](crate::store::StoreErrorKind::Uncertain)) does not stay staged: it
-    /// may be stored, and would happen twice.
+    /// changes stay staged, and committing again is the same sign-in. If the outcome is unknown
+    /// ([`StoreErrorKind::Uncertain`](crate::store::StoreErrorKind::Uncertain)), updates and rotations do not stay staged: they
+    /// may have happened, and would happen twice.
     ///
     /// # Cancel safety
     ///

@@ -12,7 +12,7 @@ use crate::{
 /// Returned when a sign-in is refused at the limit.
 ///
 /// The client sends it back with the session to end, and is signed in without entering the password
-/// again ([`Login::by_ticket`](crate::Login::by_ticket)). It works once, for five minutes, for this user
+/// again ([`Login::by_ticket`](crate::Login::by_ticket)). It works once, for five minutes from the first refusal, for this user
 /// only. It opens no session and lists none. A user can have four tickets at a time: a fifth replaces the
 /// oldest.
 ///

@@ -46,6 +46,7 @@ mod everyone;
 mod expired;
 mod extractor;
 mod for_test;
+mod forged_log_lines;
 mod fresh;
 mod geo;
 mod guest_cookie;

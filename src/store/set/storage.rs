@@ -95,7 +95,8 @@ pub trait SetStorage: Send + Sync + 'static {
     /// out. If you know that nothing ran, return [`Written::NothingRan`] instead: trying again is cheaper then.
     ///
     /// For a lost connection take the kind `Unavailable`, for no answer in time `Timeout`. The layer answers both
-    /// with 503. After `Corrupt`, `Denied`, `Full`, `TooNew` or `Unsupported` a write that did not run is not tried again.
+    /// with 503. A [`Written::NothingRan`] with `Corrupt`, `Denied`, `Full`, `TooNew` or `Unsupported` is
+    /// not tried again.
     ///
     /// # Cancel safety
     ///
