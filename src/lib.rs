@@ -176,7 +176,7 @@ pub use deadpool_redis;
 #[cfg(feature = "axum")]
 pub use self::api::User;
 #[cfg(feature = "api")]
-pub use self::api::{DeviceApi, DeviceBody};
+pub use self::api::{DeviceApi, DeviceBody, OriginError};
 #[cfg(feature = "page")]
 pub use self::api::{DevicePage, Words};
 #[cfg(feature = "client-ip")]

@@ -7,6 +7,7 @@
 
 use std::{
     env,
+    error::Error,
     io::{self, Write},
     time::Duration,
 };
@@ -24,7 +25,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     cors::CorsLayer,
-    csrf::{ConfigError, CsrfLayer},
+    csrf::CsrfLayer,
     limit::RequestBodyLimitLayer,
     map_response_body::MapResponseBodyLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -50,7 +51,7 @@ async fn main() -> io::Result<()> {
     axum::serve(listener, app().map_err(io::Error::other)?).await
 }
 
-fn app() -> Result<Router, ConfigError> {
+fn app() -> Result<Router, Box<dyn Error + Send + Sync>> {
     let users_only = RequireUser::new().redirect_to("/").reply(Problem);
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::CookieThenBearer)

@@ -10,11 +10,18 @@ use std::{
 };
 
 use http::{Extensions, Method, Request, Response};
-use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{answer, body::DeviceBody, mount::Mount, places::Places, route::Route};
+use super::{
+    answer,
+    body::DeviceBody,
+    mount::Mount,
+    origin::{OriginError, trust},
+    places::Places,
+    route::Route,
+};
 use crate::{
     layer::{mistake, require::verified_session_of},
     session::Session,
@@ -176,8 +183,8 @@ impl DeviceApi {
     /// If the text is not an origin: it has another scheme than `http` or `https`, a path or a slash at the end, or characters
     /// outside of ASCII. An origin that browsers write in another way, with `:443` or capital letters, is accepted and never
     /// matches.
-    pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.csrf = self.csrf.add_trusted_origin(origin)?;
+    pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, OriginError> {
+        self.csrf = trust(self.csrf, origin)?;
         Ok(self)
     }
 }

@@ -23,6 +23,8 @@ mod geo;
 mod location;
 #[cfg(feature = "api")]
 mod mount;
+#[cfg(feature = "api")]
+mod origin;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(all(feature = "api", feature = "geoip"))]
@@ -45,4 +47,5 @@ pub use self::user::User;
 pub use self::{
     body::DeviceBody,
     device::{DeviceApi, DeviceFuture},
+    origin::OriginError,
 };

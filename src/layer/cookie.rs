@@ -24,12 +24,12 @@ pub enum SameSite {
     Strict,
 }
 
-impl From<SameSite> for cookie::SameSite {
-    fn from(same_site: SameSite) -> Self {
-        match same_site {
-            SameSite::Lax => Self::Lax,
-            SameSite::None => Self::None,
-            SameSite::Strict => Self::Strict,
+impl SameSite {
+    const fn attribute(self) -> cookie::SameSite {
+        match self {
+            Self::Lax => cookie::SameSite::Lax,
+            Self::None => cookie::SameSite::None,
+            Self::Strict => cookie::SameSite::Strict,
         }
     }
 }
@@ -335,7 +335,7 @@ impl SessionCookieBuilder {
         let mut cookie = Cookie::build((format!("{name}{suffix}"), value))
             .http_only(true)
             .secure(*secure || is_prefixed(name))
-            .same_site((*same_site).into())
+            .same_site(same_site.attribute())
             .path(path.as_str());
         if let Some(max_age) = max_age {
             // A session that has less than a second left must not look like a removal.

@@ -7,10 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+use std::error::Error;
+
 use http::{HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
-use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer};
+use tower_user_sessions::{DeviceApi, MemoryStore, OriginError, SessionLayer};
 
 use crate::common::http::{Client, ids, store};
 
@@ -118,7 +120,13 @@ async fn a_trusted_origin_is_served_and_no_other() {
 #[tokio::test]
 async fn text_that_is_no_origin_cannot_be_trusted() {
     for text in ["admin.test", "https://admin.test/path", ""] {
-        assert!(DeviceApi::new().add_trusted_origin(text).is_err(), "{text}");
+        let error: OriginError = DeviceApi::new().add_trusted_origin(text).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "the text is not an origin: write it as browsers send it, `https://app.example.com`"
+        );
+        assert!(error.source().is_some(), "{text}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
 use maud::PreEscaped;
-use tower_http::csrf::{ConfigError, CsrfLayer};
+use tower_http::csrf::CsrfLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,7 +25,11 @@ use super::{
     words::Words,
 };
 use crate::{
-    api::{body::DeviceBody, device::DeviceFuture},
+    api::{
+        body::DeviceBody,
+        device::DeviceFuture,
+        origin::{self, OriginError},
+    },
     layer::{redirect::Page, require::verified_session_of},
     model::Hidden,
     session::{Session, UserSessions, UserSessionsError},
@@ -230,8 +234,8 @@ impl DevicePage {
     /// If the text is not an origin: it has another scheme than `http` or `https`, a path or a slash at the end, or characters
     /// outside of ASCII. An origin that browsers write in another way, with `:443` or capital letters, is accepted and never
     /// matches.
-    pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.csrf = self.csrf.add_trusted_origin(origin)?;
+    pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, OriginError> {
+        self.csrf = origin::trust(self.csrf, origin)?;
         Ok(self)
     }
 

@@ -50,7 +50,7 @@ impl GeoIp {
     /// If the file cannot be read, or is not a `MaxMind` DB.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GeoIpError> {
         let path = path.into();
-        let database = Reader::open_readfile(&path)?;
+        let database = Reader::open_readfile(&path).map_err(GeoIpError::of)?;
         Ok(Self {
             path: path.into(),
             language: Arc::from("en"),
@@ -77,7 +77,7 @@ impl GeoIp {
     ///
     /// If the file cannot be read, or is not a `MaxMind` DB. The previous contents stay in use.
     pub fn reload(&self) -> Result<(), GeoIpError> {
-        let database = Arc::new(Reader::open_readfile(&self.path)?);
+        let database = Arc::new(Reader::open_readfile(&self.path).map_err(GeoIpError::of)?);
         *self
             .database
             .write()

@@ -13,7 +13,7 @@ pub struct GeoIpError {
 
 /// What is wrong with a [`GeoIp`](super::GeoIp) file.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum GeoIpErrorKind {
     /// The file is not a `MaxMind` DB, or only a part of one.
     Corrupt,
@@ -24,13 +24,11 @@ pub enum GeoIpErrorKind {
 impl GeoIpError {
     /// Returns what is wrong.
     #[must_use]
-    pub fn kind(&self) -> GeoIpErrorKind {
+    pub const fn kind(&self) -> GeoIpErrorKind {
         self.kind
     }
-}
 
-impl From<MaxMindDbError> for GeoIpError {
-    fn from(source: MaxMindDbError) -> Self {
+    pub(super) fn of(source: MaxMindDbError) -> Self {
         let kind = match source {
             MaxMindDbError::Io(_) => GeoIpErrorKind::Unreadable,
             _ => GeoIpErrorKind::Corrupt,
