@@ -162,9 +162,9 @@ impl Feed {
         }
     }
 
-    /// How many readers there are, now and after each change. With none the store need not listen.
-    #[must_use]
-    pub fn wanted(&self) -> watch::Receiver<usize> {
+    /// How many readers there are, now and after each change. Stores of others learn it in [`FeedSource::wanted`].
+    #[cfg(any(feature = "postgres", all(test, feature = "live")))]
+    pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
         self.0.wanted.subscribe()
     }
 
