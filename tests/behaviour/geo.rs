@@ -55,10 +55,10 @@ fn world() -> Mmdb {
 }
 
 fn place(city: Option<&str>, country: Option<&str>) -> Option<Place> {
-    Some(Place {
-        city: city.map(str::to_owned),
-        country: country.map(str::to_owned),
-    })
+    let mut place = Place::new();
+    place.city = city.map(str::to_owned);
+    place.country = country.map(str::to_owned);
+    Some(place)
 }
 
 fn at(geo: &impl Geo, address: &str) -> Option<Place> {

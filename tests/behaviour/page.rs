@@ -32,9 +32,11 @@ struct Atlas;
 impl Geo for Atlas {
     fn place(&self, address: IpAddr) -> Option<Place> {
         let berlin = address.to_string() == BERLIN;
-        Some(Place {
-            city: berlin.then(|| "Berlin".to_owned()),
-            country: Some("Germany".to_owned()),
+        let germany = Place::new().with_country("Germany");
+        Some(if berlin {
+            germany.with_city("Berlin")
+        } else {
+            germany
         })
     }
 }

@@ -27,10 +27,7 @@ struct Everywhere(&'static str);
 
 impl Geo for Everywhere {
     fn place(&self, _address: IpAddr) -> Option<Place> {
-        Some(Place {
-            city: Some(self.0.to_owned()),
-            country: None,
-        })
+        Some(Place::new().with_city(self.0))
     }
 }
 

@@ -92,10 +92,7 @@ pub(crate) struct Berlin;
 
 impl Geo for Berlin {
     fn place(&self, _address: IpAddr) -> Option<Place> {
-        Some(Place {
-            city: Some("Berlin".to_owned()),
-            country: None,
-        })
+        Some(Place::new().with_city("Berlin"))
     }
 }
 

@@ -16,10 +16,7 @@ use std::{net::IpAddr, sync::Arc};
 ///
 /// impl Geo for Office {
 ///     fn place(&self, address: IpAddr) -> Option<Place> {
-///         (address == self.0).then(|| Place {
-///             city: Some("Berlin".to_owned()),
-///             country: Some("Germany".to_owned()),
-///         })
+///         (address == self.0).then(|| Place::new().with_city("Berlin").with_country("Germany"))
 ///     }
 /// }
 /// ```
@@ -44,10 +41,33 @@ impl<G: Geo> Geo for Option<G> {
 }
 
 /// A place, in the language that [`GeoIp::language`](super::GeoIp::language) chose.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Place {
     /// The city: "Berlin".
     pub city: Option<String>,
     /// The country: "Germany".
     pub country: Option<String>,
+}
+
+impl Place {
+    /// A place of which nothing is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the city.
+    #[must_use]
+    pub fn with_city(mut self, city: impl Into<String>) -> Self {
+        self.city = Some(city.into());
+        self
+    }
+
+    /// Sets the country.
+    #[must_use]
+    pub fn with_country(mut self, country: impl Into<String>) -> Self {
+        self.country = Some(country.into());
+        self
+    }
 }

@@ -99,10 +99,7 @@ impl Geo for Atlas {
             "192.0.2.80" => ("Dublin", "Ireland"),
             _ => return None,
         };
-        Some(Place {
-            city: Some(city.to_owned()),
-            country: Some(country.to_owned()),
-        })
+        Some(Place::new().with_city(city).with_country(country))
     }
 }
 
@@ -269,10 +266,7 @@ impl Geo for Hostile {
     fn place(&self, address: IpAddr) -> Option<Place> {
         let at: usize = address.to_string().strip_prefix("192.0.2.")?.parse().ok()?;
         let city = STRINGS.get(at)?;
-        Some(Place {
-            city: Some((*city).to_owned()),
-            country: None,
-        })
+        Some(Place::new().with_city(*city))
     }
 }
 
