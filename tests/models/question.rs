@@ -69,7 +69,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
                 record: made.record,
                 evicted: made.evicted,
                 replaced: made.replaced,
-                first_sight: made.first_sight,
+                new_device: made.new_device,
                 now: made.now,
                 cutoff: made.cutoff,
             },
@@ -80,6 +80,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::TooOld => Answer::TooOld,
             Created::Disabled => Answer::Disabled,
             Created::NoTicket => Answer::NoTicket,
+            other => panic!("the model has no {other:?}"),
         },
         Request::End(end) => match store.end(end).await.unwrap() {
             Ended::Ended {
@@ -93,6 +94,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             }
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,
+            other => panic!("the model has no {other:?}"),
         },
         Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
@@ -117,12 +119,14 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             // A store may or may not have removed the session by then.
             Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
             Resolved::Reused(reused) => Answer::Reused(reused.record.id, reused.ended),
+            other => panic!("the model has no {other:?}"),
         },
         Request::Rotate(rotate) => match store.rotate(rotate).await.unwrap() {
             Rotated::Rotated(record) => Answer::Rotated(*record),
             Rotated::Took(salt) => Answer::Took(salt),
             Rotated::Kept => Answer::Kept,
             Rotated::Ended => Answer::NotLive,
+            other => panic!("the model has no {other:?}"),
         },
         Request::Save(save) => match store.save(save).await.unwrap() {
             Saved::Saved { revision } => Answer::Saved(revision),
@@ -134,6 +138,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
             Saved::Ended => Answer::NotLive,
             Saved::TooLarge => Answer::TooLarge,
+            other => panic!("the model has no {other:?}"),
         },
     }
 }

@@ -225,11 +225,8 @@ pub struct SeenDevice {
 }
 
 /// The outcome of [`create`](crate::store::SessionStore::create).
+#[non_exhaustive]
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Created {
     /// The session is live.
     Created(Box<NewSession>),

@@ -47,11 +47,8 @@ impl Looked {
 }
 
 /// What a session is, without its token and its data.
+#[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Presence {
     /// It is live.
     Live(Deadlines),

@@ -74,11 +74,8 @@ impl Resolve {
 }
 
 /// The outcome of [`resolve`](super::SessionStore::resolve).
+#[non_exhaustive]
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Resolved {
     /// The session is live.
     Live(Found),
@@ -210,11 +207,8 @@ impl Save {
 }
 
 /// The outcome of [`save`](super::SessionStore::save).
+#[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Saved {
     /// The data is stored.
     Saved {
@@ -352,11 +346,8 @@ pub(crate) fn nonce() -> [u8; 8] {
 }
 
 /// The outcome of [`end`](super::SessionStore::end).
+#[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Ended {
     /// The sessions have ended.
     Ended {

@@ -74,11 +74,8 @@ pub enum Renewal {
 }
 
 /// The outcome of [`rotate`](crate::store::SessionStore::rotate).
+#[non_exhaustive]
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
 pub enum Rotated {
     /// The session is not live, or the token is not one of its tokens. Nothing changed.
     Ended,

@@ -109,8 +109,8 @@ pub struct Row {
 }
 
 /// The outcome of a [`Write`].
+#[non_exhaustive]
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a storage has no other answer")]
 pub enum Written {
     /// It is written.
     Written {
