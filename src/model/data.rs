@@ -280,6 +280,7 @@ fn put_key(bytes: &mut BytesMut, key: &[u8]) {
 }
 
 /// The stored bytes are not the data of a session.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseDataError;
 

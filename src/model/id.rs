@@ -109,6 +109,7 @@ impl FromStr for SessionId {
 }
 
 /// The text is not a session id, which has 16 characters of base64url.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseSessionIdError;
 

@@ -130,6 +130,7 @@ impl fmt::Debug for TagKey {
 }
 
 /// The key of tags has fewer than 16 bytes.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TagKeyError;
 

@@ -211,6 +211,7 @@ impl fmt::Debug for Digest {
 }
 
 /// The text is not a token, which has 64 characters of base64url. The error does not contain the text.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseTokenError;
 

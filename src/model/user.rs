@@ -221,6 +221,7 @@ impl From<uuid::Uuid> for UserId {
 certain!(uuid::Uuid);
 
 /// The text is not a user id: it is empty or longer than 255 bytes.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseUserIdError;
 

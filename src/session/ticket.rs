@@ -86,6 +86,7 @@ impl fmt::Debug for Ticket {
 }
 
 /// The text is not a ticket. The error does not contain the text.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseTicketError;
 
