@@ -193,7 +193,7 @@ pub use self::store::PostgresStore;
 pub use self::store::RedisStore;
 pub use self::{
     layer::{
-        Bare, BearerLayer, BearerService, Caching, CookieClash, CookieError, DeviceCookie,
+        Bare, BearerLayer, BearerService, Caching, CookieError, CookieErrorKind, DeviceCookie,
         OnOutage, Problem, Rejection, RejectionKind, Reply, RequireFresh, RequireFreshService,
         RequireUser, RequireUserService, SameSite, SessionCookie, SessionCookieBuilder,
         SessionLayer, SessionService,

@@ -21,7 +21,9 @@ pub(super) fn trust<T>(csrf: CsrfLayer<T>, origin: &str) -> Result<CsrfLayer<T>,
 
 impl fmt::Display for OriginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the text is not an origin: write it as browsers send it, `https://app.example.com`")
+        f.write_str(
+            "the text is not an origin: write it as browsers send it, `https://app.example.com`",
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use cookie::{Cookie, time};
 use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 
 use super::{
-    clash::{CookieError, is_prefixed},
+    cookie_error::{CookieError, is_prefixed},
     retired::Retired,
 };
 use crate::{model::Lifetime, request::GUEST, session::CookieChange};
@@ -300,10 +300,10 @@ impl SessionCookieBuilder {
     ///
     /// # Errors
     ///
-    /// If two settings clash. The error says which.
+    /// If a setting is invalid, or two of them clash. The error says which.
     pub fn build(self) -> Result<SessionCookie, CookieError> {
-        if let Some(clash) = self.clash() {
-            return Err(CookieError(clash));
+        if let Some(kind) = self.fault() {
+            return Err(CookieError(kind));
         }
         self.warn_if_insecure();
         Ok(SessionCookie(self))

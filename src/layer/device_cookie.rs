@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header::SET_COOKIE};
 
-use super::{clash::CookieError, cookie::SessionCookie};
+use super::{cookie::SessionCookie, cookie_error::CookieError};
 use crate::{
     model::{DeviceId, Lifetime},
     request::named_cookie,

@@ -2,9 +2,9 @@
 
 mod bearer;
 mod caching;
-mod clash;
 mod config;
 mod cookie;
+mod cookie_error;
 mod dead;
 mod device_cookie;
 pub(crate) mod failure;
@@ -52,9 +52,9 @@ pub use self::streams::{EndStreams, EndStreamsFuture, EndStreamsService};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     caching::Caching,
-    clash::{CookieClash, CookieError},
     config::OnOutage,
     cookie::{SameSite, SessionCookie, SessionCookieBuilder},
+    cookie_error::{CookieError, CookieErrorKind},
     device_cookie::DeviceCookie,
     fresh::{RequireFresh, RequireFreshService},
     fresh_future::RequireFreshFuture,

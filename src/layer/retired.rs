@@ -1,8 +1,8 @@
 //! Cookies that earlier settings left in browsers.
 
 use super::{
-    clash::{is_domain, is_host, is_path, is_prefixed, is_token},
     cookie::SessionCookieBuilder,
+    cookie_error::{is_domain, is_host, is_path, is_prefixed, is_token},
 };
 
 /// What identifies a cookie of earlier settings, but for whether it was partitioned.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, header};
 use tower_user_sessions::{
-    CookieClash, DeviceCookie, Lifetime, SameSite, SessionCookie, SessionCookieBuilder,
+    CookieErrorKind, DeviceCookie, Lifetime, SameSite, SessionCookie, SessionCookieBuilder,
     SessionLayer,
 };
 
@@ -56,42 +56,42 @@ fn contradicting_settings_fail_when_built_and_the_error_names_both() {
     let clashes = [
         (
             named("__Host-s").domain("a.test"),
-            CookieClash::HostPrefixAndDomain,
+            CookieErrorKind::HostPrefixAndDomain,
             ["`__Host-`", "Domain"],
         ),
         (
             named("__host-s").domain("a.test"),
-            CookieClash::HostPrefixAndDomain,
+            CookieErrorKind::HostPrefixAndDomain,
             ["`__Host-`", "Domain"],
         ),
         (
             named("__Host-s").path("/app"),
-            CookieClash::HostPrefixAndPath,
+            CookieErrorKind::HostPrefixAndPath,
             ["`__Host-`", "Path"],
         ),
         (
             named("__Host-s").secure(false),
-            CookieClash::PrefixAndInsecure,
+            CookieErrorKind::PrefixAndInsecure,
             ["prefix", "Secure"],
         ),
         (
             named("__Secure-s").secure(false),
-            CookieClash::PrefixAndInsecure,
+            CookieErrorKind::PrefixAndInsecure,
             ["prefix", "Secure"],
         ),
         (
             named("__HTTP-s").secure(false),
-            CookieClash::PrefixAndInsecure,
+            CookieErrorKind::PrefixAndInsecure,
             ["prefix", "Secure"],
         ),
         (
             named("s").same_site(SameSite::None).secure(false),
-            CookieClash::SameSiteNoneAndInsecure,
+            CookieErrorKind::SameSiteNoneAndInsecure,
             ["SameSite=None", "Secure"],
         ),
         (
             named("s").partitioned(true).secure(false),
-            CookieClash::PartitionedAndInsecure,
+            CookieErrorKind::PartitionedAndInsecure,
             ["Partitioned", "Secure"],
         ),
     ];
@@ -99,7 +99,7 @@ fn contradicting_settings_fail_when_built_and_the_error_names_both() {
     for (settings, clash, both) in clashes {
         let error = settings.clone().build().unwrap_err();
 
-        assert_eq!(error.clash(), clash, "{settings:?}");
+        assert_eq!(error.kind(), clash, "{settings:?}");
         let text = error.to_string();
         assert!(both.iter().all(|one| text.contains(one)), "{text}");
     }
@@ -110,25 +110,31 @@ fn contradicting_settings_fail_when_built_and_the_error_names_both() {
 fn settings_with_characters_no_cookie_may_have_fail_when_built() {
     let named = SessionCookie::named;
     let broken = [
-        (named(""), CookieClash::Name),
-        (named("a b"), CookieClash::Name),
-        (named("a=b"), CookieClash::Name),
-        (named("sïd"), CookieClash::Name),
-        (named("s").path("app"), CookieClash::Path),
-        (named("s").path("/; Domain=evil.test"), CookieClash::Path),
-        (named("s").path("/;Domain=evil.test"), CookieClash::Path),
-        (named("s").domain(""), CookieClash::Domain),
-        (named("s").domain("."), CookieClash::Domain),
-        (named("s").domain("https://a.test"), CookieClash::Domain),
-        (named("s").domain("a.test:8080"), CookieClash::Domain),
-        (named("s").domain("a.test."), CookieClash::Domain),
-        (named("s").domain("a.test; Path=/x"), CookieClash::Domain),
-        (named("s").domain("a.test\r\nX: y"), CookieClash::Domain),
+        (named(""), CookieErrorKind::Name),
+        (named("a b"), CookieErrorKind::Name),
+        (named("a=b"), CookieErrorKind::Name),
+        (named("sïd"), CookieErrorKind::Name),
+        (named("s").path("app"), CookieErrorKind::Path),
+        (
+            named("s").path("/; Domain=evil.test"),
+            CookieErrorKind::Path,
+        ),
+        (named("s").path("/;Domain=evil.test"), CookieErrorKind::Path),
+        (named("s").domain(""), CookieErrorKind::Domain),
+        (named("s").domain("."), CookieErrorKind::Domain),
+        (named("s").domain("https://a.test"), CookieErrorKind::Domain),
+        (named("s").domain("a.test:8080"), CookieErrorKind::Domain),
+        (named("s").domain("a.test."), CookieErrorKind::Domain),
+        (
+            named("s").domain("a.test; Path=/x"),
+            CookieErrorKind::Domain,
+        ),
+        (named("s").domain("a.test\r\nX: y"), CookieErrorKind::Domain),
     ];
 
     for (settings, clash) in broken {
         assert_eq!(
-            settings.clone().build().unwrap_err().clash(),
+            settings.clone().build().unwrap_err().kind(),
             clash,
             "{settings:?}"
         );
@@ -144,7 +150,7 @@ fn name_and_value_together_are_at_most_4096_bytes() {
     let over = SessionCookie::named("s".repeat(most + 1)).build();
 
     assert!(fits.is_ok());
-    assert_eq!(over.unwrap_err().clash(), CookieClash::NameTooLong);
+    assert_eq!(over.unwrap_err().kind(), CookieErrorKind::NameTooLong);
 }
 
 // T9
@@ -153,8 +159,8 @@ fn a_name_of_a_guest_cookie_is_refused() {
     let cookie = SessionCookie::named("__Host-session-guest").build();
     let device = DeviceCookie::named("sid-guest");
 
-    assert_eq!(cookie.unwrap_err().clash(), CookieClash::GuestName);
-    assert_eq!(device.unwrap_err().clash(), CookieClash::GuestName);
+    assert_eq!(cookie.unwrap_err().kind(), CookieErrorKind::GuestName);
+    assert_eq!(device.unwrap_err().kind(), CookieErrorKind::GuestName);
 }
 
 // T9

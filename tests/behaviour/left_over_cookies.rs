@@ -8,7 +8,7 @@
 )]
 
 use tower_user_sessions::{
-    CookieClash, SameSite, SessionCookie, SessionLayer, TokenSource, UserSessions,
+    CookieErrorKind, SameSite, SessionCookie, SessionLayer, TokenSource, UserSessions,
 };
 
 use crate::common::http::{Answer, Client, ids, store, user};
@@ -273,7 +273,7 @@ fn a_retired_cookie_that_is_the_present_guest_cookie_does_not_build() {
         ("sid-guest", "/", Some(".Example.com")),
     ] {
         let clash = named().retired(name, path, domain).build().unwrap_err();
-        assert_eq!(clash.clash(), CookieClash::RetiredGuest, "{domain:?}");
+        assert_eq!(clash.kind(), CookieErrorKind::RetiredGuest, "{domain:?}");
     }
 
     // The guest cookie of the retired cookie goes with it.
@@ -287,35 +287,41 @@ fn retired_cookies_that_no_browser_can_have_and_partitioned_ones_without_same_si
  {
     let named = SessionCookie::named;
     let broken = [
-        (named("s").retired("", "/", None), CookieClash::Retired),
-        (named("s").retired("a=b", "/", None), CookieClash::Retired),
-        (named("s").retired("a", "x", None), CookieClash::Retired),
-        (named("s").retired("a", "/", Some("")), CookieClash::Retired),
+        (named("s").retired("", "/", None), CookieErrorKind::Retired),
+        (
+            named("s").retired("a=b", "/", None),
+            CookieErrorKind::Retired,
+        ),
+        (named("s").retired("a", "x", None), CookieErrorKind::Retired),
+        (
+            named("s").retired("a", "/", Some("")),
+            CookieErrorKind::Retired,
+        ),
         (
             named("s").retired("__Host-a", "/x", None),
-            CookieClash::Retired,
+            CookieErrorKind::Retired,
         ),
         (
             named("s").retired("__Host-a", "/", Some("a.test")),
-            CookieClash::Retired,
+            CookieErrorKind::Retired,
         ),
         (
             named("s").secure(false).retired("__Secure-a", "/", None),
-            CookieClash::Retired,
+            CookieErrorKind::Retired,
         ),
         (
             named("s").partitioned(true),
-            CookieClash::PartitionedAndSameSite,
+            CookieErrorKind::PartitionedAndSameSite,
         ),
         (
             named("s").partitioned(true).same_site(SameSite::Strict),
-            CookieClash::PartitionedAndSameSite,
+            CookieErrorKind::PartitionedAndSameSite,
         ),
     ];
 
     for (settings, clash) in broken {
         let error = settings.clone().build().unwrap_err();
-        assert_eq!(error.clash(), clash, "{settings:?}");
+        assert_eq!(error.kind(), clash, "{settings:?}");
     }
     let error = named("s").partitioned(true).build().unwrap_err();
     assert!(error.to_string().contains("SameSite=None"), "{error}");

@@ -1,4 +1,4 @@
-//! Cookie settings that clash.
+//! Cookie settings that are invalid or clash.
 
 use std::{error, fmt};
 
@@ -9,7 +9,7 @@ use crate::{model::Token, request::GUEST};
 const NAME_AND_VALUE_MAX: usize = 4096;
 
 impl SessionCookieBuilder {
-    pub(super) fn clash(&self) -> Option<CookieClash> {
+    pub(super) fn fault(&self) -> Option<CookieErrorKind> {
         let Self {
             name,
             secure,
@@ -22,31 +22,31 @@ impl SessionCookieBuilder {
         let host = is_host(name);
         let prefixed = is_prefixed(name);
         if !is_token(name) {
-            Some(CookieClash::Name)
+            Some(CookieErrorKind::Name)
         } else if name.ends_with(GUEST) {
-            Some(CookieClash::GuestName)
+            Some(CookieErrorKind::GuestName)
         } else if name.len() + GUEST.len() + Token::TEXT_LEN > NAME_AND_VALUE_MAX {
-            Some(CookieClash::NameTooLong)
+            Some(CookieErrorKind::NameTooLong)
         } else if !is_path(path) {
-            Some(CookieClash::Path)
+            Some(CookieErrorKind::Path)
         } else if !is_domain(domain.as_deref()) {
-            Some(CookieClash::Domain)
+            Some(CookieErrorKind::Domain)
         } else if host && domain.is_some() {
-            Some(CookieClash::HostPrefixAndDomain)
+            Some(CookieErrorKind::HostPrefixAndDomain)
         } else if host && path != "/" {
-            Some(CookieClash::HostPrefixAndPath)
+            Some(CookieErrorKind::HostPrefixAndPath)
         } else if prefixed && !secure {
-            Some(CookieClash::PrefixAndInsecure)
+            Some(CookieErrorKind::PrefixAndInsecure)
         } else if *same_site == SameSite::None && !secure {
-            Some(CookieClash::SameSiteNoneAndInsecure)
+            Some(CookieErrorKind::SameSiteNoneAndInsecure)
         } else if *partitioned && !secure {
-            Some(CookieClash::PartitionedAndInsecure)
+            Some(CookieErrorKind::PartitionedAndInsecure)
         } else if *partitioned && *same_site != SameSite::None {
-            Some(CookieClash::PartitionedAndSameSite)
+            Some(CookieErrorKind::PartitionedAndSameSite)
         } else if retired.iter().any(|it| !it.can_be(*secure)) {
-            Some(CookieClash::Retired)
+            Some(CookieErrorKind::Retired)
         } else if retired.iter().any(|it| it.is(self, GUEST)) {
-            Some(CookieClash::RetiredGuest)
+            Some(CookieErrorKind::RetiredGuest)
         } else {
             None
         }
@@ -100,14 +100,14 @@ fn is_attribute(value: &str) -> bool {
         .all(|byte| byte.is_ascii_graphic() && byte != b';')
 }
 
-/// Two settings of a cookie clash.
+/// A setting of a cookie is invalid, or two of them clash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CookieError(pub(super) CookieClash);
+pub struct CookieError(pub(super) CookieErrorKind);
 
-/// Which settings clash.
+/// Which setting of a cookie is invalid, or which two clash.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CookieClash {
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum CookieErrorKind {
     /// The domain is empty, or is no domain such as `example.com`: a URL, or with a port.
     ///
     /// A name with other characters than ASCII needs its form in punycode, `xn--…`. `.example.com`, `localhost` and
@@ -140,9 +140,9 @@ pub enum CookieClash {
 }
 
 impl CookieError {
-    /// Returns which settings clash.
+    /// Returns which setting is invalid, or which two clash.
     #[must_use]
-    pub const fn clash(&self) -> CookieClash {
+    pub const fn kind(&self) -> CookieErrorKind {
         self.0
     }
 }
@@ -150,30 +150,30 @@ impl CookieError {
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            CookieClash::Domain => "the Domain is not a domain such as `example.com`",
-            CookieClash::GuestName => {
+            CookieErrorKind::Domain => "the Domain is not a domain such as `example.com`",
+            CookieErrorKind::GuestName => {
                 "the name ends in `-guest`, as names of guest cookies do: choose another name"
             }
-            CookieClash::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
-            CookieClash::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
-            CookieClash::Name => "the name is not a token (RFC 9110)",
-            CookieClash::NameTooLong => "name and value together are over 4096 bytes",
-            CookieClash::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
-            CookieClash::PartitionedAndSameSite => {
+            CookieErrorKind::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
+            CookieErrorKind::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
+            CookieErrorKind::Name => "the name is not a token (RFC 9110)",
+            CookieErrorKind::NameTooLong => "name and value together are over 4096 bytes",
+            CookieErrorKind::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
+            CookieErrorKind::PartitionedAndSameSite => {
                 "Partitioned needs SameSite=None: with Lax or Strict a frame of another site gets no cookie"
             }
-            CookieClash::Path => "the Path has to start with `/`, without spaces and `;`",
-            CookieClash::PrefixAndInsecure => {
+            CookieErrorKind::Path => "the Path has to start with `/`, without spaces and `;`",
+            CookieErrorKind::PrefixAndInsecure => {
                 "a name with the prefix `__Host-`, `__Secure-` or `__Http-` needs a Secure cookie"
             }
-            CookieClash::Retired => {
+            CookieErrorKind::Retired => {
                 "no browser can have a retired cookie with this name, Path and Domain"
             }
-            CookieClash::RetiredGuest => {
+            CookieErrorKind::RetiredGuest => {
                 "a retired cookie is the present guest cookie: to retire an earlier guest cookie, name the \
                  earlier session cookie, without `-guest`"
             }
-            CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
+            CookieErrorKind::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
         })
     }
 }
