@@ -262,7 +262,7 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
     for whole in [&closed, &crashed] {
         // Of an empty file nothing is missing.
         for length in [3, 30, 4_096, 1_000_000, DATABASE - 1] {
-            cases.push((FileStoreErrorKind::Damaged, whole[..length].to_vec()));
+            cases.push((FileStoreErrorKind::Corrupt, whole[..length].to_vec()));
         }
         for part in 0..50 {
             let length = DATABASE + (whole.len() - DATABASE) * part / 50;
@@ -271,13 +271,13 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
             } else {
                 length / 4_096 * 4_096
             };
-            cases.push((FileStoreErrorKind::Damaged, whole[..length].to_vec()));
+            cases.push((FileStoreErrorKind::Corrupt, whole[..length].to_vec()));
         }
     }
     for (version, kind) in [
-        (0, FileStoreErrorKind::Damaged),
-        (3, FileStoreErrorKind::Older),
-        (6, FileStoreErrorKind::Newer),
+        (0, FileStoreErrorKind::Corrupt),
+        (3, FileStoreErrorKind::TooOld),
+        (6, FileStoreErrorKind::TooNew),
     ] {
         let mut other = closed.clone();
         other[20..24].copy_from_slice(&u32::to_be_bytes(version));
@@ -291,7 +291,7 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
     for record in [0, 4_096] {
         let mut torn = crashed.clone();
         torn[half.unwrap() + record + 100] ^= 1;
-        cases.push((FileStoreErrorKind::Damaged, torn));
+        cases.push((FileStoreErrorKind::Corrupt, torn));
     }
     cases.push((
         FileStoreErrorKind::Foreign,
@@ -304,7 +304,7 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
         .iter_mut()
         .step_by(512)
         .for_each(|byte| *byte ^= 1);
-    cases.push((FileStoreErrorKind::Damaged, flipped));
+    cases.push((FileStoreErrorKind::Corrupt, flipped));
 
     let mut room = 0;
     for (kind, bytes) in cases {

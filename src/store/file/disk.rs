@@ -108,7 +108,7 @@ impl Disk {
             header::begin(&*medium).map_err(io)?;
         } else if medium.len().map_err(io)? <= START {
             // The database in an empty file would be a new one.
-            return Err(FileStoreError::new(FileStoreErrorKind::Damaged, path));
+            return Err(FileStoreError::new(FileStoreErrorKind::Corrupt, path));
         }
         let storage = medium.again().and_then(Storage::holding).map_err(io)?;
         let database = builder()
@@ -381,7 +381,7 @@ fn wrong(path: &Path, source: DatabaseError) -> FileStoreError {
         }
         DatabaseError::Storage(StorageError::Io(error)) => of_io(error),
         DatabaseError::Storage(StorageError::PreviousIo) => FileStoreErrorKind::Unavailable,
-        _ => FileStoreErrorKind::Damaged,
+        _ => FileStoreErrorKind::Corrupt,
     };
     FileStoreError::new(kind, path).with_source(source)
 }
@@ -389,7 +389,7 @@ fn wrong(path: &Path, source: DatabaseError) -> FileStoreError {
 /// What an error of the file means while it is opened. Bytes that are missing are damage.
 pub(super) fn of_io(error: &io::Error) -> FileStoreErrorKind {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => FileStoreErrorKind::Damaged,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => FileStoreErrorKind::Corrupt,
         _ => FileStoreErrorKind::Unavailable,
     }
 }

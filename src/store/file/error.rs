@@ -18,18 +18,18 @@ pub struct FileStoreError {
 
 /// What is wrong with the file of a [`FileStore`](super::FileStore).
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum FileStoreErrorKind {
     /// A part of the file is missing, or its bytes changed on the disk.
-    Damaged,
+    Corrupt,
     /// The file was not made by a `FileStore`.
     Foreign,
     /// Another process has the file open, or another `FileStore` of this process.
     InUse,
     /// A newer version of this crate wrote the file.
-    Newer,
+    TooNew,
     /// An older version of this crate wrote the file, in a form that this one does not read.
-    Older,
+    TooOld,
     /// The operating system refused, or the target of a backup exists: look at the directory, the permissions, the space.
     Unavailable,
 }
@@ -68,7 +68,7 @@ impl FileStoreError {
 impl fmt::Display for FileStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.kind {
-            FileStoreErrorKind::Damaged => {
+            FileStoreErrorKind::Corrupt => {
                 "the file of sessions is damaged or cut off: restore a backup, or move the file away and all users sign in again"
             }
             FileStoreErrorKind::Foreign => {
@@ -77,10 +77,10 @@ impl fmt::Display for FileStoreError {
             FileStoreErrorKind::InUse => {
                 "the file of sessions is open in another process or another store: stop that one first. Several processes need another store, such as `RedisStore`"
             }
-            FileStoreErrorKind::Newer => {
+            FileStoreErrorKind::TooNew => {
                 "a newer version of this crate wrote the file of sessions, so it was left alone: start that version, or restore a backup from before the update"
             }
-            FileStoreErrorKind::Older => {
+            FileStoreErrorKind::TooOld => {
                 "an older version of this crate wrote the file of sessions, and this one cannot read it: start a version in between first, or move the file away and all users sign in again"
             }
             FileStoreErrorKind::Unavailable => {

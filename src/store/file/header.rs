@@ -45,7 +45,7 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
     }
     let Some((magic, rest)) = bytes.split_first_chunk::<20>() else {
         return Err(match MAGIC.starts_with(bytes) {
-            true => FileStoreErrorKind::Damaged,
+            true => FileStoreErrorKind::Corrupt,
             false => FileStoreErrorKind::Foreign,
         });
     };
@@ -53,15 +53,15 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
         return Err(FileStoreErrorKind::Foreign);
     }
     let Some((version, rest)) = rest.split_first_chunk() else {
-        return Err(FileStoreErrorKind::Damaged);
+        return Err(FileStoreErrorKind::Corrupt);
     };
     match (u32::from_be_bytes(*version), rest.first()) {
         (PREVIOUS | VERSION, Some(0)) => Ok(Header::Unmade),
         (PREVIOUS, Some(1)) => Ok(Header::Previous),
         (VERSION, Some(1)) => Ok(Header::Made),
-        (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::Newer),
-        (1..PREVIOUS, Some(0 | 1)) => Err(FileStoreErrorKind::Older),
-        _ => Err(FileStoreErrorKind::Damaged),
+        (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::TooNew),
+        (1..PREVIOUS, Some(0 | 1)) => Err(FileStoreErrorKind::TooOld),
+        _ => Err(FileStoreErrorKind::Corrupt),
     }
 }
 
@@ -109,16 +109,16 @@ mod tests {
         assert_eq!(of(&made), Ok(Header::Made));
         assert_eq!(of(&whole(VERSION, 0)), Ok(Header::Unmade));
         assert_eq!(of(&[]), Ok(Header::Unmade));
-        assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::Newer));
+        assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::TooNew));
         assert_eq!(of(&whole(PREVIOUS, 1)), Ok(Header::Previous));
         assert_eq!(of(&whole(PREVIOUS, 0)), Ok(Header::Unmade));
         for old in 1..PREVIOUS {
-            assert_eq!(of(&whole(old, 1)), Err(FileStoreErrorKind::Older));
+            assert_eq!(of(&whole(old, 1)), Err(FileStoreErrorKind::TooOld));
         }
-        assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Damaged));
-        assert_eq!(of(&whole(VERSION, 7)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Corrupt));
+        assert_eq!(of(&whole(VERSION, 7)), Err(FileStoreErrorKind::Corrupt));
         for short in 1..made.len() {
-            assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));
+            assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Corrupt));
         }
         assert_eq!(of(b"SQLite format 3\0"), Err(FileStoreErrorKind::Foreign));
         assert_eq!(of(&[0; 4_096][..25]), Err(FileStoreErrorKind::Foreign));

@@ -33,8 +33,8 @@ impl LoadError {
         match self {
             Self::Set(source) => {
                 let kind = match source.kind() {
-                    StoreErrorKind::TooNew => FileStoreErrorKind::Newer,
-                    _ => FileStoreErrorKind::Damaged,
+                    StoreErrorKind::TooNew => FileStoreErrorKind::TooNew,
+                    _ => FileStoreErrorKind::Corrupt,
                 };
                 FileStoreError::new(kind, path).with_source(source)
             }
@@ -42,7 +42,7 @@ impl LoadError {
                 let kind = match &source {
                     redb::Error::Io(error) => of_io(error),
                     redb::Error::PreviousIo => FileStoreErrorKind::Unavailable,
-                    _ => FileStoreErrorKind::Damaged,
+                    _ => FileStoreErrorKind::Corrupt,
                 };
                 FileStoreError::new(kind, path).with_source(source)
             }
@@ -240,9 +240,9 @@ mod tests {
         );
         assert_eq!(
             io(io::ErrorKind::UnexpectedEof.into()),
-            FileStoreErrorKind::Damaged
+            FileStoreErrorKind::Corrupt
         );
         let corrupted = StorageError::Corrupted(String::new());
-        assert_eq!(kind(corrupted), FileStoreErrorKind::Damaged);
+        assert_eq!(kind(corrupted), FileStoreErrorKind::Corrupt);
     }
 }

@@ -119,8 +119,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 /// # Upgrades
 ///
 /// A newer version of this crate reads the file of the version before, and may write it in a newer form. An older version
-/// refuses such a file with the kind [`Newer`](FileStoreErrorKind::Newer), so make a [`backup`](Self::backup) before the update.
-/// A file that is too old for this version is [`Older`](FileStoreErrorKind::Older). Nothing of a refused file changes.
+/// refuses such a file with the kind [`TooNew`](FileStoreErrorKind::TooNew), so make a [`backup`](Self::backup) before the update.
+/// A file that is too old for this version is [`TooOld`](FileStoreErrorKind::TooOld). Nothing of a refused file changes.
 ///
 /// # Time
 ///

@@ -263,7 +263,7 @@ fn a_set_without_the_data_of_its_session_is_damaged() {
 
     let error = Disk::open(&path, Times::default(), &mut ()).unwrap_err();
 
-    assert_eq!(error.kind(), FileStoreErrorKind::Damaged);
+    assert_eq!(error.kind(), FileStoreErrorKind::Corrupt);
 }
 
 #[test]
