@@ -254,7 +254,7 @@ impl<R> SessionLayer<R> {
     /// Remembers the devices on which a user signs in, to report a new one.
     ///
     /// Use it for "New sign-in to your account" mails:
-    /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
+    /// [`Committed::new_device`](crate::Committed::new_device) and the event `new_device`. The cookie
     /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none, and their sign-ins are
     /// **not reported**: watch `created` events on each layer where a sign-in may send or get a bearer token.
     ///

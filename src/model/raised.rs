@@ -25,7 +25,7 @@ pub(crate) struct SignIn {
     id: SessionId,
     body: Arc<Body>,
     began: bool,
-    first_sight: bool,
+    new_device: bool,
     ended: Several,
 }
 
@@ -58,15 +58,15 @@ impl SignIn {
             id: record.id,
             body: record.shared(),
             began: false,
-            first_sight: false,
+            new_device: false,
             ended: Several::of(ended),
         }
     }
 
     /// Adds the event of the sign-in, and the one of a new device if it is one.
-    pub(crate) fn began(mut self, first_sight: bool) -> Self {
+    pub(crate) fn began(mut self, new_device: bool) -> Self {
         self.began = true;
-        self.first_sight = first_sight;
+        self.new_device = new_device;
         self
     }
 
@@ -106,7 +106,7 @@ impl Raised {
         match self {
             Self::Event(_) => 1,
             Self::SignIn(step) => {
-                let new = usize::from(step.began) + usize::from(step.first_sight);
+                let new = usize::from(step.began) + usize::from(step.new_device);
                 new + step.ended.as_slice().len()
             }
         }
@@ -121,7 +121,7 @@ impl Raised {
         if step.began {
             report(step.event(EventKind::Created, step.id, Initiator::User));
         }
-        if step.first_sight {
+        if step.new_device {
             report(step.event(EventKind::NewDevice, step.id, Initiator::User));
         }
         for ended in step.ended.as_slice() {

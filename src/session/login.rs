@@ -215,5 +215,5 @@ pub struct Committed {
     /// Whether the store does not remember this device of the user. It remembers 32 devices of a user, for 90
     /// days after the user's last sign-in by default. Always `false` unless the layer
     /// [remembers devices](crate::SessionLayer::device_cookie).
-    pub first_sight: bool,
+    pub new_device: bool,
 }

@@ -17,7 +17,7 @@ impl Session {
         meter_ended(new, chosen);
         self.0.rules.audit.raise_step(|| {
             let ended = ended_for(new, chosen);
-            SignIn::new(new.now, &new.record, ended).began(new.first_sight)
+            SignIn::new(new.now, &new.record, ended).began(new.new_device)
         });
     }
 

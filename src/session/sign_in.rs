@@ -111,7 +111,7 @@ impl Session {
         self.report_signed_in(pending, &new);
         let committed = Committed {
             evicted: infos(mem::take(&mut new.evicted), None),
-            first_sight: new.first_sight,
+            new_device: new.new_device,
         };
         let missing = self.signed_in(pending, new, other, batch, guest);
         self.end_replaced().await;

@@ -31,7 +31,7 @@ async fn signs_in(client: &mut Client, id: &'static str) -> (bool, Vec<String>) 
     let answer: Answer<bool> = client
         .request(move |session| async move {
             session.log_in(user(id)).unwrap();
-            session.commit().await.unwrap().first_sight
+            session.commit().await.unwrap().new_device
         })
         .await;
     let ours = answer

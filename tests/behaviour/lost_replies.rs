@@ -49,7 +49,7 @@ async fn a_repeated_sign_in_reports_the_eviction_and_the_new_device() {
         session.commit().await.unwrap_err();
         let done = session.commit().await.unwrap();
         let evicted: Vec<_> = done.evicted.iter().map(|info| info.id()).collect();
-        (evicted, done.first_sight)
+        (evicted, done.new_device)
     });
 
     assert_eq!(answer.await.value(), (vec![first], true));

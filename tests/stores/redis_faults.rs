@@ -120,7 +120,7 @@ async fn a_sign_in_or_an_end_whose_reply_was_lost_reports_what_it_ended() {
     };
     let evicted: Vec<_> = made.evicted.iter().map(|record| record.id).collect();
     assert_eq!(evicted, [first.session_id()]);
-    assert!(made.first_sight);
+    assert!(made.new_device);
 
     for (which, wanted) in [(Which::One(second.session_id()), 1), (Which::All, 3)] {
         if which == Which::All {

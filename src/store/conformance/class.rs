@@ -112,7 +112,7 @@ async fn uncounted_sessions_have_a_limit_apart(trial: &Trial) {
 
 async fn a_device_is_new_once(trial: &Trial) {
     let session_set = trial.user();
-    let first_sight = async |device: u8| {
+    let new_device = async |device: u8| {
         let (_, mut create) = of_class(trial, &session_set, PHONE);
         let kept = Duration::from_secs(60);
         create.device = Some(SeenDevice {
@@ -122,29 +122,26 @@ async fn a_device_is_new_once(trial: &Trial) {
         trial
             .made(&create, "a sign-in on a device")
             .await
-            .first_sight
+            .new_device
     };
 
-    trial.holds(first_sight(1).await, "a device is new at its first sign-in");
+    trial.holds(new_device(1).await, "a device is new at its first sign-in");
     trial.holds(
-        !first_sight(1).await,
+        !new_device(1).await,
         "a device is not new at its second sign-in",
     );
-    trial.holds(first_sight(2).await, "another device is new");
+    trial.holds(new_device(2).await, "another device is new");
     trial.clock.advance(Duration::from_secs(60));
-    trial.holds(first_sight(1).await, "a device is new again after its time");
+    trial.holds(new_device(1).await, "a device is new again after its time");
     for device in 2..33 {
-        first_sight(device).await;
+        new_device(device).await;
     }
     trial.holds(
-        !first_sight(1).await,
+        !new_device(1).await,
         "a device is remembered after 31 others",
     );
     for device in 40..72 {
-        first_sight(device).await;
+        new_device(device).await;
     }
-    trial.holds(
-        first_sight(1).await,
-        "a device is forgotten after 32 others",
-    );
+    trial.holds(new_device(1).await, "a device is forgotten after 32 others");
 }

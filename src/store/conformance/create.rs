@@ -207,12 +207,12 @@ async fn a_repeated_create_returns_what_it_ended(trial: &Trial) {
     });
     let made = trial.made(&create, "a sign-in").await;
     trial.same(
-        (ids(&made.evicted), made.replaced, made.first_sight),
+        (ids(&made.evicted), made.replaced, made.new_device),
         (ids_of(&[&victim]), Some(previous.session_id()), true),
         "what a sign-in ended, replaced and saw first",
     );
 
-    let wanted = |made: NewSession| (made.evicted, made.replaced, made.first_sight);
+    let wanted = |made: NewSession| (made.evicted, made.replaced, made.new_device);
     let first = wanted(made);
     for (wait, what) in [
         (MS, "a repeated `create`"),

@@ -262,7 +262,7 @@ pub struct NewSession {
     /// The session that it replaced.
     pub replaced: Option<SessionId>,
     /// Whether the store did not remember its device for this user.
-    pub first_sight: bool,
+    pub new_device: bool,
     /// The store's time when it was made.
     pub now: Timestamp,
     /// The user's cutoff, if there is one.
@@ -278,7 +278,7 @@ impl NewSession {
             data,
             evicted: Vec::new(),
             replaced: None,
-            first_sight: false,
+            new_device: false,
             now,
             cutoff: None,
         }

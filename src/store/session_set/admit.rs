@@ -119,7 +119,7 @@ impl SessionSet {
         created.evicted = self.evict(chosen.as_slice(), &cause(EndReason::Revoked), now);
         let evicted = self.evict(&goes, &cause(EndReason::Evicted), now);
         created.evicted.extend(evicted);
-        created.first_sight = create
+        created.new_device = create
             .device
             .is_some_and(|device| self.rare_mut().devices.note(device, now));
         let ended = created.evicted.len() + usize::from(replaced.is_some());
@@ -181,7 +181,7 @@ impl SessionSet {
         {
             same.evicted.clone_from(&made.evicted);
             same.replaced = made.replaced;
-            same.first_sight = made.first_sight;
+            same.new_device = made.new_device;
         }
         Some(Created::Created(Box::new(same)))
     }
@@ -268,13 +268,13 @@ impl Made {
     /// `None` if the session is all that it returned.
     fn of(created: &NewSession) -> Option<Arc<Self>> {
         let alone = created.evicted.is_empty() && created.replaced.is_none();
-        if alone && !created.first_sight {
+        if alone && !created.new_device {
             return None;
         }
         Some(Arc::new(Self {
             evicted: created.evicted.iter().take(NOTICES_MAX).cloned().collect(),
             replaced: created.replaced,
-            first_sight: created.first_sight,
+            new_device: created.new_device,
         }))
     }
 }

@@ -23,7 +23,7 @@ const WITH_PART: u8 = 1;
 const WITH_MADE: u8 = 2;
 
 /// What an answer to a `create` has beside the evicted sessions.
-const FIRST_SIGHT: u8 = 1;
+const NEW_DEVICE: u8 = 1;
 const REPLACED: u8 = 2;
 
 impl SessionSet {
@@ -186,9 +186,9 @@ fn put_record(bytes: &mut Vec<u8>, record: &Record) -> Result<(), StoreError> {
 }
 
 fn put_made(bytes: &mut Vec<u8>, made: &Made) -> Result<(), StoreError> {
-    let first_sight = if made.first_sight { FIRST_SIGHT } else { 0 };
+    let new_device = if made.new_device { NEW_DEVICE } else { 0 };
     let replaced = if made.replaced.is_some() { REPLACED } else { 0 };
-    bytes.put_u8(first_sight | replaced);
+    bytes.put_u8(new_device | replaced);
     if let Some(id) = made.replaced {
         bytes.put_slice(id.as_bytes());
     }
@@ -283,7 +283,7 @@ fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
 
 fn get_made(bytes: &mut &[u8]) -> Result<Made, StoreError> {
     let flags = bytes.try_get_u8().map_err(corrupt)?;
-    known(flags, FIRST_SIGHT | REPLACED)?;
+    known(flags, NEW_DEVICE | REPLACED)?;
     let replaced = (flags & REPLACED != 0).then(|| get(bytes)).transpose()?;
     let evicted = |bytes: &mut &[u8]| {
         let id = SessionId::from_bytes(get(bytes)?);
@@ -292,6 +292,6 @@ fn get_made(bytes: &mut &[u8]) -> Result<Made, StoreError> {
     Ok(Made {
         evicted: get_all(bytes, evicted)?,
         replaced: replaced.map(SessionId::from_bytes),
-        first_sight: flags & FIRST_SIGHT != 0,
+        new_device: flags & NEW_DEVICE != 0,
     })
 }

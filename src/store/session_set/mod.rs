@@ -110,7 +110,7 @@ enum Part {
 struct Made {
     evicted: Vec<Record>,
     replaced: Option<SessionId>,
-    first_sight: bool,
+    new_device: bool,
 }
 
 /// What the end notice of a session says.

@@ -66,7 +66,7 @@ pub(crate) enum Answer {
         data: Contents,
         evicted: Vec<Record>,
         replaced: Option<SessionId>,
-        first_sight: bool,
+        new_device: bool,
         now: Timestamp,
         cutoff: Option<Timestamp>,
     },
@@ -150,7 +150,7 @@ struct Made {
     id: SessionId,
     evicted: Vec<Record>,
     replaced: Option<SessionId>,
-    first_sight: bool,
+    new_device: bool,
     until: Timestamp,
 }
 

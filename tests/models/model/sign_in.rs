@@ -27,7 +27,7 @@ impl SessionSet {
                     Answer::Created {
                         evicted: made.map_or_else(Vec::new, |made| made.evicted.clone()),
                         replaced: made.and_then(|made| made.replaced),
-                        first_sight: made.is_some_and(|made| made.first_sight),
+                        new_device: made.is_some_and(|made| made.new_device),
                         record,
                         data,
                         now,
@@ -134,12 +134,12 @@ impl SessionSet {
             !replaces(notice) && !marker(notice, EndReason::Undelivered)
         });
         self.keep_the_newest(MARKERS, now, None, replaces);
-        let first_sight = ask.device.is_some_and(|device| self.sees(device, now));
+        let new_device = ask.device.is_some_and(|device| self.sees(device, now));
         self.made.push(Made {
             id: ask.id,
             evicted: evicted.iter().take(MADE).cloned().collect(),
             replaced,
-            first_sight,
+            new_device,
             until: began.plus(MADE_KEPT),
         });
         self.known.push(Known {
@@ -151,7 +151,7 @@ impl SessionSet {
             data,
             evicted,
             replaced,
-            first_sight,
+            new_device,
             now,
             cutoff,
         }

@@ -97,7 +97,7 @@ impl Scripts {
                 let mut new = NewSession::new(record, data, now);
                 new.cutoff = cutoff;
                 new.replaced = decode_12(&reply.bytes()?).map(SessionId::from_bytes);
-                new.first_sight = reply.count()? == 1;
+                new.new_device = reply.count()? == 1;
                 new.evicted = reply.records()?;
                 Ok(Created::Created(Box::new(new)))
             }
