@@ -118,7 +118,7 @@ impl Server {
     pub(crate) async fn store_at(&self, clock: ManualClock) -> PostgresStore {
         let store = patient(self.pool())
             .clock(clock)
-            .activity_step(Duration::ZERO)
+            .activity_every(Duration::ZERO)
             .build();
         store.migrate().await.unwrap();
         store

@@ -27,7 +27,7 @@ async fn locked(connections: usize, lock: &str) -> (Server, PostgresStore, Token
     let server = Server::start();
     let url = format!("{}?application_name=app", server.url());
     let store = PostgresStore::builder(pool(&url, connections))
-        .activity_step(Duration::ZERO)
+        .activity_every(Duration::ZERO)
         .build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;

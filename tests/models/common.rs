@@ -42,7 +42,7 @@ pub fn postgres_store(pool: deadpool_postgres::Pool, clock: &ManualClock) -> Pos
     postgres::patient(pool)
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
-        .activity_step(Duration::ZERO)
+        .activity_every(Duration::ZERO)
         .build()
 }
 

@@ -287,7 +287,7 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
 fn on_a_shelf(shelf: &Shelf) -> SetStore<Shelf> {
     SetStore::builder(shelf.clone())
         .notice_kept(NOTICE_KEPT)
-        .activity_step(Duration::ZERO)
+        .activity_every(Duration::ZERO)
         .build()
 }
 

@@ -35,7 +35,7 @@ async fn an_end_and_a_sign_in_go_before_two_hundred_requests_that_wait_for_a_con
     let store = PostgresStore::builder(pool.clone())
         .deadline(Duration::from_secs(60))
         // A request reads once and writes nothing.
-        .activity_step(Duration::from_secs(60))
+        .activity_every(Duration::from_secs(60))
         .build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;

@@ -13,7 +13,7 @@ use crate::common::{
 async fn a_request_is_one_statement_and_a_sign_in_two() {
     let server = Server::start_with(&["fsync=off", "log_statement=all"]);
     let store = patient(server.pool())
-        .activity_step(Duration::from_secs(3_600))
+        .activity_every(Duration::from_secs(3_600))
         .build();
     store.migrate().await.unwrap();
     let layer = SessionLayer::new(store).limit(Limit::at_most(3));

@@ -63,7 +63,7 @@ async fn a_request_reads_and_writes_no_other_sessions_data() {
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
     let store = patient(pool(&url(wire.port), 1))
         .clock(clock.clone())
-        .activity_step(Duration::ZERO)
+        .activity_every(Duration::ZERO)
         .build();
     store.migrate().await.unwrap();
     let user = UserId::new("anna").unwrap();

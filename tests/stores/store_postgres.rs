@@ -37,7 +37,7 @@ async fn keeps_the_whole_contract_while_it_reports_what_changes() {
 
     conformance::all(async |clock: ManualClock| {
         let store = live(&server).clock(clock);
-        store.activity_step(Duration::ZERO).build()
+        store.activity_every(Duration::ZERO).build()
     })
     .await;
 

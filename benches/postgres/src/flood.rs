@@ -108,7 +108,7 @@ pub async fn flood(url: &str) {
     println!("ms, median/99 %/longest; probes on connections of their own");
     for (what, step) in [("activity once a second", 1), ("each activity", 0)] {
         let store = PostgresStore::builder(pool(url))
-            .activity_step(Duration::from_secs(step))
+            .activity_every(Duration::from_secs(step))
             .build();
         store.migrate().await.unwrap();
         let (sends, sent) = watch::channel(signs_in(&store, "anna").await);

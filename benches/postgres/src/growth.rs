@@ -143,7 +143,7 @@ async fn rounds(url: &str, tokens: &[Token], rounds: usize) -> [Cost; 3] {
     let client = pool(url).get().await.unwrap();
     client.batch_execute("CHECKPOINT").await.unwrap();
     let builder = PostgresStore::builder(pool(url));
-    let store = builder.activity_step(Duration::ZERO).build();
+    let store = builder.activity_every(Duration::ZERO).build();
     let sql = "SELECT version, head FROM tower_user_sessions WHERE tag = $1";
     let look_up = client.prepare(sql).await.unwrap();
     let mut all = [const { Vec::new() }; WORKS.len()];

@@ -107,7 +107,7 @@ impl PostgresStoreBuilder {
     /// step saves writes: a session in use costs one `UPDATE` in each step.
     ///
     /// Defaults to 1 s.
-    pub fn activity_step(mut self, step: Duration) -> Self {
+    pub fn activity_every(mut self, step: Duration) -> Self {
         self.activity_step = step;
         self
     }
@@ -235,7 +235,7 @@ impl PostgresStoreBuilder {
         }));
         let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
-            .activity_step(activity_step)
+            .activity_every(activity_step)
             .shares(deadline);
         if confirm {
             sets = sets.confirms(|tables, urgency| Box::pin(tables.confirm(urgency)));

@@ -46,7 +46,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     /// step saves writes: a session in use costs one in each step.
     ///
     /// Defaults to 1 s.
-    pub fn activity_step(mut self, step: Duration) -> Self {
+    pub fn activity_every(mut self, step: Duration) -> Self {
         self.activity_step = step;
         self
     }

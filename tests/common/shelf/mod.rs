@@ -89,7 +89,7 @@ impl Shelf {
     /// A store on it that writes every activity.
     pub fn store(&self) -> SetStore<Self> {
         SetStore::builder(self.clone())
-            .activity_step(std::time::Duration::ZERO)
+            .activity_every(std::time::Duration::ZERO)
             .build()
     }
 

@@ -146,7 +146,7 @@ fn two_thousand_histories_of_four_tasks_on_session_sets_in_a_storage_match_the_m
         || {
             SetStore::builder(Shelf::on(&clock))
                 .notice_kept(NOTICE_KEPT)
-                .activity_step(Duration::ZERO)
+                .activity_every(Duration::ZERO)
                 .build()
         },
     );

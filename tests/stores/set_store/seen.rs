@@ -271,7 +271,7 @@ async fn the_activity_step_of_the_store_counts_if_it_is_longer() {
     let clock = ManualClock::at(START);
     let shelf = Shelf::on(&clock);
     let store = SetStore::builder(shelf.clone())
-        .activity_step(Duration::from_secs(60))
+        .activity_every(Duration::from_secs(60))
         .build();
     let token = signed_in(&store, &clock).await;
     assert!(is_live(&store, &token).await);
