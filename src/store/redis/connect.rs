@@ -96,8 +96,8 @@ impl RedisStore {
     /// # Errors
     ///
     /// If one of them is not such a URL, or asks for TLS and another one does not; or if there is none.
-    pub fn connect_sentinel<'a>(
-        sentinels: impl IntoIterator<Item = &'a str>,
+    pub fn connect_sentinel<S: AsRef<str>>(
+        sentinels: impl IntoIterator<Item = S>,
         master: &str,
     ) -> Result<Self, RedisUrlError> {
         let login = RedisConnectionInfo::default();

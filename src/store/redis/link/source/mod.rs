@@ -92,9 +92,9 @@ impl RedisSource {
     /// If one of them is not a [URL of Redis](Self::url), has another login than the first one, or asks for TLS and another one
     /// does not; or if there is none. One without a login is fine.
     pub fn cluster<S: AsRef<str>>(
-        seeds: impl IntoIterator<Item = S>,
+        nodes: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
-        Self::of_seeds(parse_all(seeds)?)
+        Self::of_seeds(parse_all(nodes)?)
     }
 
     /// As [`cluster`](Self::cluster), from clients that have more settings than a URL: certificates, from
@@ -174,8 +174,8 @@ impl RedisSource {
     /// # Errors
     ///
     /// If one of them is not a [URL of Redis](Self::url), or asks for TLS and another one does not; or if there is none.
-    pub fn sentinel<'a>(
-        sentinels: impl IntoIterator<Item = &'a str>,
+    pub fn sentinel<S: AsRef<str>>(
+        sentinels: impl IntoIterator<Item = S>,
         master: &str,
         login: RedisConnectionInfo,
     ) -> Result<Self, RedisUrlError> {

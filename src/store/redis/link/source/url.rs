@@ -150,7 +150,7 @@ mod tests {
         let login = RedisConnectionInfo::default();
         let made = [
             RedisSource::cluster::<&str>([]),
-            RedisSource::sentinel([], "mymaster", login),
+            RedisSource::sentinel([""; 0], "mymaster", login),
         ];
 
         let refused = made.map(|made| made.map(drop).map_err(|error| error.0));
