@@ -14,6 +14,7 @@ mod bodies;
 mod checklist;
 mod clock;
 mod files;
+mod foreign;
 mod layers;
 mod metrics;
 mod scripts;
@@ -47,6 +48,24 @@ fn only_the_clock_asks_the_system_for_the_time() {
         .iter()
         .filter(|file| file.path != "src/model/clock.rs")
         .flat_map(|file| clock::complaints(&file.path, &file.text))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn the_public_api_names_only_crates_that_the_docs_promise() {
+    let manifest = include_str!("../../Cargo.toml");
+    let private = foreign::private_crates(manifest);
+    let files = some(under("src", "rs"));
+    let public = files
+        .iter()
+        .flat_map(|file| foreign::public_types(&file.text))
+        .collect();
+
+    let complaints: Vec<String> = files
+        .iter()
+        .flat_map(|file| foreign::complaints(&file.path, &file.text, &private, &public))
         .collect();
 
     assert_eq!(complaints, [""; 0]);
