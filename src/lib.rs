@@ -200,7 +200,8 @@ pub use self::{
     },
     model::{
         CertainUserId, Client, ClientClass, EndNotice, EndReason, Excess, Hints, IntoUserId,
-        Lifetime, Limit, Proof, SessionId, Timestamp, UserId,
+        Lifetime, Limit, ParseSessionIdError, ParseUserIdError, Proof, SessionId, Timestamp,
+        UserId,
     },
     request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{

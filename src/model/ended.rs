@@ -1,5 +1,7 @@
 //! Why a session ended, and the notice that the store keeps about it.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut};
 
 use super::{
@@ -124,6 +126,12 @@ impl EndReason {
             14 => Self::Everyone,
             _ => return None,
         })
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

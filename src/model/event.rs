@@ -1,6 +1,6 @@
 //! What happened to a session, for logs, alerts and audits.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     body::Body, client::Client, clock::Timestamp, ended::EndReason, id::SessionId, record::Record,
@@ -175,6 +175,24 @@ impl Initiator {
             Self::System => "system",
             Self::User => "user",
         }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Initiator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,15 +1,17 @@
 //! The id of a session, which is public.
 
-use std::{error, fmt, str::FromStr};
+use std::{borrow::Cow, error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::random::{self, RandomError};
 
 /// The id of a session: it names the session in lists, logs and events, and signs nobody in.
 ///
 /// It does not change when the session gets a new token. As text it has 16 characters of base64url (12
-/// random bytes).
+/// random bytes). Serde writes and reads this text, so it can be a part of a path, a form or a JSON document.
 ///
 /// ```
 /// use tower_user_sessions::SessionId;
@@ -17,7 +19,7 @@ use super::random::{self, RandomError};
 /// let id: SessionId = "AAECAwQFBgcICQoL".parse()?;
 /// assert_eq!(id.to_string(), "AAECAwQFBgcICQoL");
 /// assert!("too short".parse::<SessionId>().is_err());
-/// # Ok::<_, tower_user_sessions::store::ParseSessionIdError>(())
+/// # Ok::<_, tower_user_sessions::ParseSessionIdError>(())
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionId([u8; 12]);
@@ -105,6 +107,19 @@ impl FromStr for SessionId {
         decode_12(text.as_bytes())
             .map(Self)
             .ok_or(ParseSessionIdError)
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The id of a user.
 
-use std::{error, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, error, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The id of a user of your app: text of 1 to 255 bytes.
 ///
@@ -14,7 +16,7 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 /// enough: `end_all` ends the sessions of all realms.
 ///
 /// Make it from an integer or a `Uuid` (feature `uuid`) with `From`, and from text with
-/// [`new`](Self::new), which checks the length.
+/// [`new`](Self::new), which checks the length. Serde writes and reads the text.
 ///
 /// ```
 /// use tower_user_sessions::UserId;
@@ -23,7 +25,7 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 /// assert_eq!(UserId::new("alice")?.as_str(), "alice");
 /// assert_ne!(UserId::new("Alice")?, UserId::new("alice")?);
 /// assert!(UserId::new("").is_err());
-/// # Ok::<_, tower_user_sessions::store::ParseUserIdError>(())
+/// # Ok::<_, tower_user_sessions::ParseUserIdError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UserId(Arc<str>);
@@ -96,6 +98,31 @@ impl TryFrom<String> for UserId {
     }
 }
 
+impl AsRef<str> for UserId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<UserId> for String {
+    fn from(id: UserId) -> Self {
+        Self::from(&*id.0)
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 impl From<&Self> for UserId {
     fn from(id: &Self) -> Self {
         id.clone()
@@ -149,7 +176,7 @@ pub trait IntoUserId: sealed::Sealed {
 /// let sessions = UserSessions::new(store.clone(), UserId::new("alice")?);
 /// let others = UserSessions::new(store, 42);
 /// # let _ = (sessions, others);
-/// # Ok::<_, tower_user_sessions::store::ParseUserIdError>(())
+/// # Ok::<_, tower_user_sessions::ParseUserIdError>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not certain to be a user id",

@@ -337,6 +337,17 @@ pub enum UserSessionsError {
     Unknown,
 }
 
+impl UserSessionsError {
+    /// How the store failed, if it was the store.
+    #[must_use]
+    pub fn store_kind(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Store(error) => Some(error.kind()),
+            Self::CallerEnded | Self::Unknown => None,
+        }
+    }
+}
+
 impl fmt::Display for UserSessionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,8 +1,9 @@
 //! The ticket of a sign-in that the limit refused.
 
-use std::{error, fmt, str::FromStr};
+use std::{borrow::Cow, error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     model::{Realm, Token, UserId},
@@ -16,7 +17,8 @@ use crate::{
 /// only. It opens no session and lists none. A user can have four tickets at a time: a fifth replaces the
 /// oldest.
 ///
-/// [`encode`](Self::encode) makes text of it for a form field or a JSON member. Never put it into a URL.
+/// [`encode`](Self::encode) makes text of it for a form field or a JSON member. Never put it into a URL. Serde reads this
+/// text, and writes none: call `encode`, so that a ticket is nowhere by accident.
 /// [`Debug`](fmt::Debug) does not print it.
 ///
 /// ```
@@ -76,6 +78,13 @@ impl FromStr for Ticket {
             .and_then(|user| UserId::new(user).ok())
             .ok_or(ParseTicketError)?;
         Ok(Self { token, user })
+    }
+}
+
+impl<'de> Deserialize<'de> for Ticket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -95,6 +95,7 @@ mod respond;
 mod rights;
 mod rotation;
 mod rotation_calls;
+mod serde_text;
 mod session_of;
 mod sessions_of;
 mod shorten;

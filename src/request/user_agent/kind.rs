@@ -1,5 +1,7 @@
 //! Kinds of devices.
 
+use std::fmt;
+
 /// The kind of a device.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -30,5 +32,11 @@ impl DeviceKind {
             Self::Tablet => "tablet",
             Self::Tool => "tool",
         }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
