@@ -9,6 +9,7 @@
 
 mod activity_every;
 mod allocations;
+mod auto_traits;
 mod bare;
 mod bearer;
 mod bearer_client;
