@@ -159,6 +159,13 @@
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
 //! The minimum supported Rust version is 1.88. The feature `file` needs 1.90.
+//!
+//! # Types of other crates
+//!
+//! The API names types of bytes 1, http 1, http-body 1, serde 1, tower-layer 0.3 and tower-service 0.3. Features add
+//! axum 0.8, tonic 0.14 and uuid 1. They also add deadpool-postgres 0.14 and deadpool-redis 0.23, which are re-exported
+//! with their clients. Another major version of one of them is a breaking change here. Other dependencies are not part
+//! of the API: which types an error has as its [`source`](std::error::Error::source) may change in any version.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
