@@ -50,7 +50,7 @@ pub(crate) use self::op::nonce;
 pub mod conformance;
 
 #[cfg(feature = "live")]
-pub(crate) use self::feed::{FeedMark, Interest};
+pub(crate) use self::feed::FeedMark;
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "live")]
@@ -66,9 +66,7 @@ pub use self::redis::{
 };
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{
-        Feed, FeedMessage, FeedNews, FeedReader, FeedSource, FeedState, Interest as FeedInterest,
-    },
+    feed::{Feed, FeedInterest, FeedMessage, FeedNews, FeedReader, FeedSource, FeedState},
     horizon::Horizon,
     kept::{
         CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, MARKS_MAX, NOTICE_KEPT, NOTICES_MAX,

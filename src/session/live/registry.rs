@@ -20,7 +20,7 @@ use super::{
 use crate::{
     model::{SessionId, Stopwatch, Tag, Timestamp},
     store::{
-        Feed, FeedMark, FeedMessage, FeedNews, FeedReader, Interest, Looked, SharedStore,
+        Feed, FeedInterest, FeedMark, FeedMessage, FeedNews, FeedReader, Looked, SharedStore,
         feed::HELD,
         worker::{DOUBT, Shift, Worker},
     },
@@ -69,7 +69,7 @@ struct State {
 
 /// While it lives, messages arrive.
 struct Listening {
-    _interest: Interest,
+    _interest: FeedInterest,
     _reader: Arc<dyn FeedReader>,
 }
 

@@ -115,9 +115,9 @@ pub trait FeedReader: Send + Sync {
 /// While one lives, the store listens to the messages of other nodes.
 #[derive(Debug)]
 #[must_use = "without it the store does not listen"]
-pub struct Interest(Feed);
+pub struct FeedInterest(Feed);
 
-impl Drop for Interest {
+impl Drop for FeedInterest {
     fn drop(&mut self) {
         self.0.want(|wanted| wanted.saturating_sub(1));
     }
@@ -214,10 +214,10 @@ impl Feed {
     }
 
     /// Adds a reader, until it is dropped. The store listens while the returned value lives.
-    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> FeedInterest {
         self.overheard_by(reader);
         self.want(|wanted| wanted + 1);
-        Interest(self.clone())
+        FeedInterest(self.clone())
     }
 
     fn want(&self, change: impl FnOnce(usize) -> usize) {

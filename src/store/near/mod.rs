@@ -23,7 +23,7 @@ use self::{
 use super::{
     Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, Ticketed, Touch, feed::Interest,
+    StoreError, Ticketed, Touch, feed::FeedInterest,
 };
 use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -58,7 +58,7 @@ struct Inner<St> {
     cache: Option<Arc<Cache>>,
     late: Late,
     /// The store listens while this lives.
-    _interest: Option<Interest>,
+    _interest: Option<FeedInterest>,
 }
 
 impl<St: SessionStore> Near<St> {

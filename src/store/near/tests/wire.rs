@@ -20,7 +20,7 @@ use crate::{
         Authenticated, Create, Created, End, Ended, Feed, FeedMessage, FeedSource, FeedState,
         Forget, Horizon, List, Look, Looked, ManualClock, MemoryStore, Near, NoteClient, Resolve,
         Resolved, Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch,
-        feed::{FeedReader, Interest},
+        feed::{FeedInterest, FeedReader},
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) struct Server {
     pub(super) store: MemoryStore,
     pub(super) clock: ManualClock,
     log: Arc<Log>,
-    _interest: Interest,
+    _interest: FeedInterest,
 }
 
 impl Server {
