@@ -190,8 +190,7 @@ fn end_notices() -> Vec<Seed> {
     let (digest, kept) = (Digest::from_bytes([9; 32]), Duration::from_secs(3_600));
     let by = SessionId::from_bytes([7; 12]);
     let notice = |reason, by| EndNotice::new(digest, reason, NOW, by, NOW.plus(kept));
-    let mut evicted = notice(EndReason::Evicted, Some(by));
-    evicted.by_client = Some(Box::new(hinted()));
+    let evicted = notice(EndReason::Evicted, Some(by)).with_by_client(Some(hinted()));
     let mut reused = notice(EndReason::TokenReuse, None);
     reused.previous = Some(Digest::from_bytes([5; 32]));
     let mut both = evicted.clone();

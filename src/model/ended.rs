@@ -156,8 +156,8 @@ pub struct EndNotice {
     /// The session that caused the end: the one that signed in, or the one that revoked it. `None` if no session
     /// of this user did: a job of yours, or an administrator with `Session::sessions_of`.
     pub by: Option<SessionId>,
-    /// The client of that session.
-    pub by_client: Option<Box<Client>>,
+    /// A pointer, because most notices have none.
+    pub(crate) by_client: Option<Box<Client>>,
     /// The store keeps the notice until this moment. For an expired session: the moment when it expired. How
     /// long that is known depends on the store.
     pub kept_until: Timestamp,
@@ -211,6 +211,13 @@ impl EndNotice {
             Some(record.id),
             previous.until,
         )
+    }
+
+    /// Sets the [client that caused the end](Self::by_client).
+    #[must_use]
+    pub fn with_by_client(mut self, client: Option<Client>) -> Self {
+        self.by_client = client.map(Box::new);
+        self
     }
 
     /// The client that caused the end: the one that signed in, or from which the session was ended.

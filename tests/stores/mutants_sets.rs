@@ -85,8 +85,10 @@ impl Store {
     fn altered(&self, mut notice: EndNotice) -> EndNotice {
         let by_create = notice.call.is_none();
         match self.mutant {
-            Mutant::NoticeOfCreateWithoutClient if by_create => notice.by_client = None,
-            Mutant::NoticeOfEndWithoutClient if !by_create => notice.by_client = None,
+            Mutant::NoticeOfCreateWithoutClient if by_create => {
+                notice = notice.with_by_client(None);
+            }
+            Mutant::NoticeOfEndWithoutClient if !by_create => notice = notice.with_by_client(None),
             Mutant::NoticeOfReuseKeptLonger if notice.reason == EndReason::TokenReuse => {
                 notice.kept_until = notice.kept_until.plus(Duration::from_secs(1));
             }

@@ -123,8 +123,8 @@ impl SessionSet {
     ) {
         if let Some((record, _)) = self.live(id, now, None) {
             let until = now.plus(NOTICE_KEPT);
-            let mut notice = EndNotice::new(record.digest, why, now, *by, until);
-            notice.by_client = client.clone().map(Box::new);
+            let notice = EndNotice::new(record.digest, why, now, *by, until);
+            let mut notice = notice.with_by_client(client.clone());
             notice.call = *call;
             notice.previous = record.rotation.as_ref().and_then(|rotation| {
                 let previous = rotation.previous[0]?;
