@@ -106,7 +106,7 @@ impl SessionSet {
         Ok(())
     }
 
-    /// Reads the stored form. The data of sessions are not there until [`add_part`](Self::add_part) adds them.
+    /// Reads the stored form. The data of sessions is not there until [`add_part`](Self::add_part) adds it.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ impl SessionSet {
         self.part(id).is_some_and(|part| !part.is_empty())
     }
 
-    /// Whether this session has data that were not read. [`add_part`](Self::add_part) adds them.
+    /// Whether this session has data that was not read. [`add_part`](Self::add_part) adds it.
     #[must_use]
     pub fn lacks_part(&self, id: SessionId) -> bool {
         self.part(id).is_some_and(|part| *part == Part::Away)
@@ -37,7 +37,7 @@ impl SessionSet {
         needed.filter(|id| self.lacks_part(*id))
     }
 
-    /// The stored form of the data of this session. `None` if it has none, or they were not read.
+    /// The stored form of the data of this session. `None` if it has none, or it was not read.
     ///
     /// It is `u8 version, u64 revision`, then [`Data::as_bytes`].
     #[must_use]

@@ -119,7 +119,7 @@ impl<S: SetStorage> SetStore<S> {
         &self.0.storage
     }
 
-    /// Ends sign-ins that were given up, for ever. Spawn it on your runtime. If the storage fails, it goes on once
+    /// Ends sign-ins that were given up. It never returns: spawn it on your runtime. If the storage fails, it goes on once
     /// an operation was answered.
     ///
     /// ```no_run

@@ -111,6 +111,10 @@ impl RedisStore {
     /// }
     /// # }
     /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no session changed.
     pub async fn check(&self) -> Vec<RedisCheck> {
         self.scripts.check().await
     }
