@@ -23,6 +23,7 @@ use crate::common::{
     crowd::{all_answered, load, names, p99, people, report},
     load::millis,
     people::{is_live, signs_in},
+    redis::try_ask,
 };
 
 fn slots(store: &RedisStore, users: &[String]) -> Vec<u16> {
@@ -94,35 +95,38 @@ async fn a_new_primary_takes_slots_over_and_no_call_fails() {
 // T51
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_waits_between_two_nodes_is_found_on_either() {
-    let mut cluster = Cluster::start(&[]).await;
+    a_key_waits(&[], "127.0.0.1").await;
+}
+
+// T51
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_where_the_node_that_gives_it_away_does_not_say_where_it_is() {
+    let announced = ["--cluster-preferred-endpoint-type", "hostname"];
+    a_key_waits(&announced, "?").await;
+}
+
+/// `ASK` names this host.
+async fn a_key_waits(arguments: &[&str], host: &str) {
+    let mut cluster = Cluster::start(arguments).await;
     cluster.grow().await;
     let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
     let user = names(&store, "user", true, 1).remove(0);
     let slot = slots(&store, std::slice::from_ref(&user))[0];
     let first = signs_in(&store, &user).await;
-    let (from_id, to_id) = (cluster.id(0).await, cluster.id(6).await);
 
-    cluster
-        .orders(6, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))
-        .await;
-    cluster
-        .orders(0, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))
-        .await;
+    cluster.begins_to_move(slot, 0, 6).await;
     assert!(is_live(&store, &first).await, "it has not moved");
+    cluster.moves_keys(slot, 0, 6).await;
     let key = format!("sessions:{{{}}}", first.tag());
     let port = cluster.nodes[6].port;
-    cluster
-        .orders(0, &format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"))
-        .await;
+    let asks = try_ask::<u32>(&cluster.nodes[0].url(), &["HLEN", &key]).await;
+    let asks = asks.unwrap_err().to_string();
+    assert!(asks.contains(&format!("{slot} {host}:{port}")), "{asks}");
     // The new primary has never seen a script: ASKING stands before the whole one as well.
     assert!(is_live(&store, &first).await, "it has moved");
     let second = signs_in(&store, &user).await;
 
-    for at in [6, 0] {
-        cluster
-            .orders(at, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))
-            .await;
-    }
+    cluster.has_moved(slot, 0, 6).await;
     for token in [&first, &second] {
         assert!(is_live(&store, token).await, "its slot has moved");
     }

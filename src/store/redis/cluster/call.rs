@@ -11,7 +11,9 @@ use super::{
     },
     Cluster, Found, GRACE, Inner,
     address::Address,
-    lock, slot,
+    lock,
+    refresh::question,
+    slot,
 };
 use crate::{
     model::clock::Monotonic,
@@ -65,7 +67,11 @@ impl Cluster {
                 }
                 pause = (pause * 2).min(PAUSE * 16);
             }
-            named = cluster.elsewhere(slot, elsewhere, &mut progress, &found);
+            let named_by = Box::pin(cluster.elsewhere(slot, elsewhere, &mut progress, &found));
+            named = match patience.as_mut().bear(named_by).await {
+                Some(named) => named,
+                None => break Err(found.link.timed_out(call, &mut progress, patience.as_ref())),
+            };
         };
         if answer.is_err() {
             cluster.wake();
@@ -76,31 +82,52 @@ impl Cluster {
 
 impl Inner {
     /// The node that a redirection names; where it names none, the map says where to go.
-    fn elsewhere(
+    async fn elsewhere(
         self: &Arc<Self>,
         slot: u16,
         elsewhere: Elsewhere,
         progress: &mut Progress,
         from: &Found,
     ) -> Option<Found> {
-        let (node, moved) = match elsewhere {
-            Elsewhere::Moved(node) => (node, true),
-            Elsewhere::Asked(node) => (node, false),
-            Elsewhere::Somewhere => return None,
-        };
-        if moved {
-            self.doubt();
-            // Late, it says nothing of the node that has the slot by now: the one that it names may have failed since.
-            if self.find(slot).is_some_and(|owner| !owner.is(from)) {
-                return None;
+        match elsewhere {
+            Elsewhere::Somewhere => None,
+            Elsewhere::Moved(node) => {
+                self.doubt();
+                // Late, it says nothing of the node that has the slot by now: the one that it names may have failed since.
+                if self.find(slot).is_some_and(|owner| !owner.is(from)) {
+                    return None;
+                }
+                let to = Address::parse(&node, &self.host(from))?;
+                let found = self.redirect(slot, true, &to)?;
+                progress.asking = false;
+                Some(found)
             }
-        } else {
-            self.wake();
+            Elsewhere::Asked(node) => {
+                self.wake();
+                let to = self.takes(slot, &node, from).await?;
+                let found = self.redirect(slot, false, &to)?;
+                progress.asking = true;
+                Some(found)
+            }
         }
-        let to = Address::parse(&node, &self.host(from))?;
-        let found = self.redirect(slot, moved, &to)?;
-        progress.asking = !moved;
-        Some(found)
+    }
+
+    /// Where an `ASK` leads.
+    ///
+    /// It may name no host, or an address that leads nowhere from here. The map does not know a node without slots. But the one
+    /// that gives the slot away does.
+    async fn takes(&self, slot: u16, node: &str, from: &Found) -> Option<Address> {
+        let host = self.host(from);
+        let mut named = Address::parse(node, &host);
+        match named.as_ref().and_then(|to| self.at(to)) {
+            Some(known) if !known.is(from) => return named,
+            // Without a host it is the port of that node itself.
+            Some(_) => named = None,
+            None => {}
+        }
+        let answer = from.link.ask(&question(), self.patience()).await;
+        let view = answer.and_then(|answer| self.view(&answer, &host));
+        view.and_then(|view| view.takes(slot)).or(named)
     }
 
     /// The host under which a node was reached.
@@ -170,7 +197,7 @@ mod tests {
         let late = Elsewhere::Moved("127.0.0.1:2".into());
 
         let mut progress = Progress::default();
-        let named = cluster.0.elsewhere(5, late, &mut progress, &asked);
+        let named = cluster.0.elsewhere(5, late, &mut progress, &asked).await;
 
         let now = cluster.0.find(5).unwrap();
         assert!(Arc::ptr_eq(&now.link, &owner.link));

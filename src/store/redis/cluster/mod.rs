@@ -13,6 +13,7 @@ mod call;
 mod map;
 mod parse;
 mod refresh;
+mod served;
 pub(super) mod slot;
 
 use std::{
@@ -24,12 +25,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-pub(super) use self::parse::{Served, served};
+pub(super) use self::served::{Served, served};
 pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,
     map::{Changed, Map},
-    parse::amid,
+    served::amid,
 };
 use super::link::{Link, Outage, RedisSource, Seeds, elsewhere};
 use crate::{
@@ -165,6 +166,12 @@ impl Inner {
     fn find(&self, slot: u16) -> Option<Found> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         map.find(slot).map(Found::of)
+    }
+
+    /// The link to the node with this address or name, if it is known.
+    fn at(&self, address: &Address) -> Option<Found> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.link(address).map(Found::of)
     }
 
     /// The link to the node that a redirection named: it serves the slot if it `moved` there.

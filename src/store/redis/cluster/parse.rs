@@ -1,6 +1,6 @@
 //! The answer to `CLUSTER NODES`.
 
-use std::{cmp::Reverse, collections::BTreeSet, ops::Range, str::SplitAsciiWhitespace};
+use std::collections::BTreeSet;
 
 use super::{address::Address, slot::SLOTS};
 
@@ -13,6 +13,8 @@ pub(super) struct View {
     pub(super) nodes: Vec<Address>,
     /// Whether the node does not know the host of a primary: another one may.
     pub(super) incomplete: bool,
+    /// Slots that the node gives away now, and to which node.
+    pub(super) leaving: Vec<(u16, Address)>,
 }
 
 /// A primary and what it serves.
@@ -43,18 +45,25 @@ impl View {
         let serve = || self.primaries.iter().filter(|of| !of.slots.is_empty());
         serve().filter(|of| !of.fails).count() * 2 > serve().count()
     }
+
+    /// The node to which the one that was asked gives this slot away now.
+    pub(super) fn takes(self, slot: u16) -> Option<Address> {
+        let mut leaving = self.leaving.into_iter();
+        leaving.find(|(of, _)| *of == slot).map(|(_, to)| to)
+    }
 }
 
 /// Reads what the node that was reached at `answered` says; `None` if it is no such answer.
 ///
 /// `names`: the nodes' names are used rather than their addresses, for certificates bear names.
 pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
-    let (mut view, mut myself) = (View::default(), false);
+    let (mut view, mut myself) = (View::default(), None);
+    let mut ids = Vec::new();
     let names = names || names_lead(text, answered);
     for line in text.lines().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let [
-            _id,
+            id,
             at,
             flags,
             _primary,
@@ -69,7 +78,9 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
         };
         let epoch = epoch.parse().ok()?;
         let has = |flag| has(flags, flag);
-        myself |= has("myself");
+        if has("myself") {
+            myself = Some(slots.to_vec());
+        }
         if has("noaddr") || has("handshake") {
             continue;
         }
@@ -78,6 +89,7 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
             view.incomplete |= has("master");
             continue;
         };
+        ids.push((*id, address.clone()));
         if !has("fail") {
             view.nodes.push(address.clone());
         }
@@ -93,69 +105,14 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
             });
         }
     }
-    myself.then_some(view)
-}
-
-/// What a node says of the slots that it serves itself.
-#[derive(Debug, Default, Eq, PartialEq)]
-pub(in super::super) struct Served {
-    ranges: Vec<(u16, u16)>,
-    /// Those that move to another node now.
-    pub(in super::super) moving: BTreeSet<u16>,
-}
-
-impl Served {
-    pub(in super::super) fn slots(&self) -> impl Iterator<Item = u16> {
-        self.ranges.iter().flat_map(|(from, to)| *from..=*to)
-    }
-
-    /// The slot amid the longest row of them. What concerns all users is published there, see `Cluster::primaries`.
-    pub(in super::super) fn amid(&self) -> Option<u16> {
-        let length = |(from, to): &&(u16, u16)| (to - from, Reverse(*from));
-        let (from, to) = self.ranges.iter().max_by_key(length)?;
-        Some(amid(*from..to + 1))
-    }
-
-    pub(in super::super) fn holds(&self, slot: u16) -> bool {
-        let mut ranges = self.ranges.iter();
-        ranges.any(|(from, to)| (*from..=*to).contains(&slot))
-    }
-}
-
-/// The one in the middle of a row.
-pub(super) fn amid(row: Range<u16>) -> u16 {
-    row.start + (row.end - row.start) / 2
-}
-
-/// Reads which slots the node serves that was asked; `None` if it does not say.
-pub(in super::super) fn served(text: &str) -> Option<Served> {
-    let mut lines = text.lines().map(|line| line.split_ascii_whitespace());
-    let is_own = |words: &SplitAsciiWhitespace<'_>| {
-        let flags = words.clone().nth(2);
-        flags.is_some_and(|flags| has(flags, "myself"))
-    };
-    let own = lines.find(is_own)?;
-    let mut served = Served::default();
-    for word in own.skip(8) {
-        match word.strip_prefix('[') {
-            None => {
-                let (from, to) = range(word)?;
-                match served.ranges.last_mut() {
-                    // One row, as in the map of who publishes.
-                    Some((_, end)) if *end + 1 == from => *end = to,
-                    _ => served.ranges.push((from, to)),
-                }
-            }
-            // What it imports is not its own yet.
-            Some(moves) => {
-                let to = moves.split_once("->-");
-                served
-                    .moving
-                    .extend(to.and_then(|(slot, _)| slot.parse::<u16>().ok()));
-            }
-        }
-    }
-    Some(served)
+    let leaving = myself?.into_iter().filter_map(leaves);
+    view.leaving = leaving
+        .filter_map(|(slot, to)| {
+            let (_, to) = ids.iter().find(|(id, _)| *id == to)?;
+            Some((slot, to.clone()))
+        })
+        .collect();
+    Some(view)
 }
 
 /// Whether the node that answered was reached under the name that it announces.
@@ -183,7 +140,7 @@ fn names_lead(text: &str, answered: &str) -> bool {
     is_own
 }
 
-fn has(flags: &str, flag: &str) -> bool {
+pub(super) fn has(flags: &str, flag: &str) -> bool {
     flags.split(',').any(|of| of == flag)
 }
 
@@ -211,8 +168,14 @@ fn addresses(at: &str, answered: &str, names: bool) -> (Option<Address>, Option<
     }
 }
 
+/// Reads `[slot->-id]`: the slot, and the node to which it moves.
+pub(super) fn leaves(word: &str) -> Option<(u16, &str)> {
+    let (slot, to) = word.strip_prefix('[')?.split_once("->-")?;
+    Some((slot.parse().ok()?, to.trim_end_matches(']')))
+}
+
 /// `5` or `5-9`.
-fn range(word: &str) -> Option<(u16, u16)> {
+pub(super) fn range(word: &str) -> Option<(u16, u16)> {
     let (from, to) = word.split_once('-').unwrap_or((word, word));
     let (from, to) = (from.parse().ok()?, to.parse().ok()?);
     (from <= to && to < SLOTS).then_some((from, to))
@@ -221,35 +184,6 @@ fn range(word: &str) -> Option<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slot_that_moves_away_is_known_and_one_that_arrives_is_not_served_yet() {
-        let text = "1 10.0.0.1:6379@16379 master - 0 0 1 connected 0-5\n\
-                    2 10.0.0.2:6379@16379 myself,master - 0 0 2 connected 6 8-9 [8->-1] [5-<-1]\n";
-
-        let served = served(text).unwrap();
-
-        assert_eq!(served.slots().collect::<Vec<_>>(), [6, 8, 9]);
-        assert_eq!(served.moving, BTreeSet::from([8]));
-        assert!(served.holds(9) && !served.holds(7));
-        assert_eq!(served.amid(), Some(9), "amid the longest row");
-        assert_eq!(
-            super::served("1 10.0.0.1:6379@1 master - 0 0 1 connected"),
-            None
-        );
-    }
-
-    #[test]
-    fn rows_that_touch_are_one() {
-        let text = "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-9 20-24 25 26-31 40-51";
-
-        let served = served(text).unwrap();
-
-        assert_eq!(served.slots().count(), 34);
-        assert_eq!(served.amid(), Some(26));
-        let same = "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 5-8 15-18";
-        assert_eq!(super::served(same).unwrap().amid(), Some(7), "the first");
-    }
 
     const NODES: &str = include_str!("samples/nodes.txt");
 
@@ -371,5 +305,16 @@ mod tests {
         ] {
             assert_eq!(view(text, "x", false), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_node_that_gives_a_slot_away_says_to_which_one() {
+        let takes = |slot, answered| view(NODES, answered, true).unwrap().takes(slot);
+
+        assert_eq!(takes(77, "seed"), Some(Address::new("host-2", 30002)));
+        assert_eq!(takes(93, "seed"), None, "another node gives it away");
+        let text = "a 10.0.0.1:7000@1 myself,master - 0 0 1 connected 0-5 [4->-b] [5->-c] [9-<-b]\n\
+                    b ?:7001@1 master - 0 0 2 connected 9";
+        assert_eq!(view(text, "x", false).unwrap().leaving, [], "unknown hosts");
     }
 }

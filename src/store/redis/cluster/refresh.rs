@@ -8,7 +8,7 @@ use super::{
     Inner,
     address::Address,
     lock,
-    parse::{self, Primary},
+    parse::{self, Primary, View},
     slot::SLOTS,
 };
 use crate::{
@@ -32,6 +32,13 @@ const CLOSING: i64 = 50;
 /// slow, and a silent one holds up the others. With a new connection it may take twice as long.
 const LEAST: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(1);
+
+/// What a node is asked for the map.
+pub(super) fn question() -> Cmd {
+    let mut question = cmd("CLUSTER");
+    question.arg("NODES");
+    question
+}
 
 /// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
 pub(super) async fn keep(cluster: Arc<Inner>) {
@@ -90,10 +97,9 @@ impl Inner {
 
     /// Reads the map from the first node that answers, one after the other.
     async fn refresh(&self) {
-        let mut question = cmd("CLUSTER");
-        question.arg("NODES");
+        let question = question();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let patience = (self.deadline / 4).clamp(LEAST, MOST);
+        let patience = self.patience();
         let (mut up, down) = self.links();
         let shift = turn.checked_rem(up.len()).unwrap_or(0);
         up.rotate_left(shift);
@@ -195,11 +201,21 @@ impl Inner {
         (0..SLOTS).all(|slot| map.find(slot).is_some())
     }
 
+    /// How long a node may take to say what it knows, over an open connection.
+    pub(super) fn patience(&self) -> Duration {
+        (self.deadline / 4).clamp(LEAST, MOST)
+    }
+
+    /// What a node said that was reached at this host.
+    pub(super) fn view(&self, answer: &Value, host: &str) -> Option<View> {
+        let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
+        let text = from_redis_value_ref::<String>(answer).ok()?;
+        parse::view(&text, host, is_tls)
+    }
+
     /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
     fn learn(&self, answer: &Value, host: &str, again: bool) -> bool {
-        let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
-        let text = from_redis_value_ref::<String>(answer).ok();
-        let Some(view) = text.and_then(|text| parse::view(&text, host, is_tls)) else {
+        let Some(view) = self.view(answer, host) else {
             return false;
         };
         let now = Monotonic::now().as_millis();

@@ -91,6 +91,15 @@ impl<'a> Names<'a> {
             announced: primary.named,
         }
     }
+
+    /// Nothing else is known of it.
+    fn only(address: &'a Address) -> Self {
+        Self {
+            address,
+            alias: None,
+            announced: false,
+        }
+    }
 }
 
 impl<L: Clone> Map<L> {
@@ -118,6 +127,12 @@ impl<L: Clone> Map<L> {
         nodes.map(|node| (&node.address, &node.link))
     }
 
+    /// The link to the node with this address or name.
+    pub(super) fn link(&self, address: &Address) -> Option<&L> {
+        let node = self.nodes.get(self.known(&Names::only(address))?)?;
+        node.as_ref().map(|node| &node.link)
+    }
+
     /// The link to a node that a redirection named, and the slot is that node's if it `moved` there.
     pub(super) fn redirect(
         &mut self,
@@ -128,12 +143,7 @@ impl<L: Clone> Map<L> {
         make: impl FnOnce(&Address) -> L,
     ) -> (Option<L>, Changed<L>) {
         let mut changed = Changed::default();
-        let names = Names {
-            address: to,
-            alias: None,
-            announced: false,
-        };
-        let at = self.place(&names, &mut changed, make);
+        let at = self.place(&Names::only(to), &mut changed, make);
         if moved && self.owners.get(usize::from(slot)) != Some(&at) {
             let epoch = self.node(at).map_or(0, |node| node.epoch);
             let beyond = epoch.max(self.epoch(slot));
