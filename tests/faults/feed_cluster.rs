@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, pipe};
 use tower_user_sessions::{
     RedisStore, UserId,
     store::{RedisLive, RedisSource, SessionStore, Tag},
@@ -75,7 +78,7 @@ async fn a_slot_moves(which: RedisLive) {
     cluster.moves(moving, 0, 1).await;
     assert_eq!(cluster.serves(moving, 1).await, 1);
     while reader.epoch(tag) == stayed {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     reader.trusts(tag).await;
 
@@ -118,6 +121,44 @@ async fn while_the_slot_in_which_a_node_hears_itself_moves_the_others_are_truste
         drop(reader);
         until("nobody listens", async || own().await.is_empty()).await;
     }
+}
+
+// T72
+#[tokio::test]
+async fn a_connection_that_listens_stays_when_a_slot_moves_while_an_answer_is_due() {
+    let cluster = Cluster::of(3, &["--enable-debug-command", "yes"]).await;
+    let a = live(&cluster, RedisLive::ends());
+    let (user, tag) = user_of(&cluster, &a, 0, 1).await;
+    let reader = Reader::trusting(&a, tag).await;
+    let listener = async || {
+        let all: String = cluster.nodes[0].ask("CLIENT LIST TYPE pubsub").await;
+        let id = all.split_whitespace().next();
+        id.unwrap_or_default().to_owned()
+    };
+    let before = listener().await;
+    let to = cluster.id(1).await;
+
+    let client = Client::open(cluster.nodes[0].url()).unwrap();
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+    let connected = client.get_multiplexed_async_connection_with_config(&patient);
+    let mut client = connected.await.unwrap();
+    for moving in 1..4 {
+        let moves = format!("CLUSTER SETSLOT {moving} NODE {to}");
+        // What the node asks meanwhile is answered after the server has said that the slot is gone.
+        let mut both = pipe();
+        both.atomic().cmd("DEBUG").arg(&["SLEEP", "0.6"]);
+        both.cmd("CLUSTER")
+            .arg(&["SETSLOT", &moving.to_string(), "NODE", &to]);
+        let done: Vec<String> = both.query_async(&mut client).await.unwrap();
+        assert_eq!(done, ["OK", "OK"]);
+        cluster.orders(1, &moves).await;
+    }
+    let first = signs_in(&a, &user).await;
+    reader.trusts(tag).await;
+    let news = ends(&a, &first).await;
+
+    assert_eq!(reader.news(tag).await, [news]);
+    assert_eq!(listener().await, before, "it did not connect again");
 }
 
 #[tokio::test]

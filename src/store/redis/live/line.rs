@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, Pipeline, PushKind, Value, aio::MultiplexedConnection, cmd};
+use deadpool_redis::redis::{Cmd, Pipeline, PushKind, Value, cmd};
 
 use super::{
     super::link::{Outage, RedisSource},
+    answers::{Answers, is_text},
     channel,
-    ear::{Ear, HEARD},
+    ear::Ear,
     hearing::Hearing,
     listen::Said,
-    shards::Shards,
+    shards::{AT_ONCE, Shards},
     slots::Slots,
     source::Server,
 };
@@ -31,9 +32,6 @@ const PINGED: Duration = Duration::from_millis(500);
 /// How often the node publishes to itself, and looks which slots there are.
 pub(super) const LOOPED: Duration = Duration::from_secs(1);
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_millis(HEARD.unsigned_abs());
-
 /// How many messages to itself must be missing, one after the other.
 const MISSING: u32 = 2;
 
@@ -41,7 +39,7 @@ const MISSING: u32 = 2;
 pub(super) struct Line<'a> {
     pub(super) hearing: &'a Arc<Hearing>,
     pub(super) ear: &'a Arc<Ear>,
-    wire: MultiplexedConnection,
+    answers: Answers,
     source: &'a RedisSource,
 }
 
@@ -64,7 +62,7 @@ impl<'a> Line<'a> {
         let line = Self {
             hearing,
             ear,
-            wire,
+            answers: Answers::new(wire),
             source: &server.source,
         };
         if !hearing.publish.has_slots() {
@@ -80,26 +78,34 @@ impl<'a> Line<'a> {
 
     /// Subscribes to one channel.
     pub(super) async fn subscribe(&self, name: &str, channel: &str) -> Result<(), Outage> {
-        let answer = self.ask(cmd(name).arg(channel)).await?;
-        if is_said(&answer, name, channel) {
-            Ok(())
-        } else {
-            Err(out_of_order())
-        }
+        let is_said = |answer: &Value| is_said(answer, name, channel);
+        let said = self.answers.to(cmd(name).arg(channel), is_said).await;
+        said.map(drop)
     }
 
     /// Sends a command and waits for its answer.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Outage> {
-        let mut wire = self.wire.clone();
-        match tokio::time::timeout(PATIENCE, wire.send_packed_command(command)).await {
-            Ok(answer) => answer.and_then(Value::extract_error).map_err(Outage::of),
-            Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
-        }
+        let is_answer = |answer: &Value| !matches!(answer, Value::Push { .. });
+        self.answers.to(command, is_answer).await
     }
 
-    /// Sends this command for each of these places, as one, and returns whether the server did it. A slot that is elsewhere
-    /// is no error.
+    /// Sends this command for each of these places, many as one, and returns whether the server did it. A slot that is
+    /// elsewhere is no error.
     pub(super) async fn ask_each(&self, name: &str, places: &[u16]) -> Result<Vec<bool>, Outage> {
+        let (mut done, mut most) = (Vec::with_capacity(places.len()), AT_ONCE);
+        let part = |done: usize, most| places.get(done..).and_then(|rest| rest.chunks(most).next());
+        while let Some(part) = part(done.len(), most) {
+            match self.ask_part(name, part).await? {
+                Some(did) => done.extend(did),
+                // While many slots go elsewhere, few can be asked for between two of them.
+                None => most = (most / 4).max(1),
+            }
+        }
+        Ok(done)
+    }
+
+    /// `None` if a slot went elsewhere meanwhile.
+    async fn ask_part(&self, name: &str, places: &[u16]) -> Result<Option<Vec<bool>>, Outage> {
         let channels: Vec<String> = places
             .iter()
             .map(|place| self.hearing.publish.at(*place))
@@ -109,20 +115,21 @@ impl<'a> Line<'a> {
             // One command each: those of several slots are refused.
             all.cmd(name).arg(channel);
         }
-        let (mut wire, count) = (self.wire.clone(), all.len());
-        let sent = wire.send_packed_commands(&all, 0, count);
-        let answers = match tokio::time::timeout(PATIENCE, sent).await {
-            Ok(answers) => answers.map_err(Outage::of)?,
-            Err(elapsed) => return Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        let is_said = |at: usize, answer: &Value| {
+            let channel = channels.get(at);
+            channel.is_some_and(|channel| is_said(answer, name, channel))
         };
-        let did = |(channel, answer): (&String, Value)| match answer {
+        let Some(answers) = self.answers.to_all(&all, is_said).await? else {
+            return Ok(None);
+        };
+        let did = |answer| match answer {
             // It has gone elsewhere meanwhile, which the next look shows.
             Value::ServerError(error) if error.code() == "MOVED" => Ok(false),
             Value::ServerError(error) => Err(Outage::of(error.into())),
-            answer if is_said(&answer, name, channel) => Ok(true),
-            _ => Err(out_of_order()),
+            _ => Ok(true),
         };
-        channels.iter().zip(answers).map(did).collect()
+        let did = answers.into_iter().map(did).collect::<Result<_, _>>();
+        did.map(Some)
     }
 
     /// Listens until the connection is lost, or what comes on it cannot be trusted.
@@ -163,11 +170,9 @@ impl<'a> Line<'a> {
         loop {
             number += 1;
             let (sent, text) = (Monotonic::now().as_millis(), number.to_string());
-            match self.ask(cmd("PING").arg(&text)).await {
-                Ok(Value::BulkString(answer)) if answer == text.as_bytes() => {}
-                // Another answer came in its place, perhaps that a slot went elsewhere.
-                Ok(_) => return out_of_order(),
-                Err(outage) => return outage,
+            let is_pong = |answer: &Value| is_text(answer, &text);
+            if let Err(outage) = self.answers.to(cmd("PING").arg(&text), is_pong).await {
+                return outage;
             }
             if self.ear.hear(sent) {
                 self.hearing.renew(self.ear);
@@ -254,14 +259,6 @@ fn is_said(answer: &Value, name: &str, channel: &str) -> bool {
         _ => false,
     };
     is_kind && matches!(data.first(), Some(Value::BulkString(of)) if of == channel.as_bytes())
-}
-
-/// An answer to something else.
-pub(super) fn out_of_order() -> Outage {
-    Outage::new(
-        StoreErrorKind::Unavailable,
-        "an answer came in the place of another one",
-    )
 }
 
 /// Messages of the node to itself do not arrive.

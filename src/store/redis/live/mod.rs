@@ -5,6 +5,7 @@
 //!  node ─▶ data connection ─▶ PUBLISH prefix:live:node ─▶ its own listener: messages arrive
 //! ```
 
+mod answers;
 mod channel;
 mod ear;
 mod hearing;

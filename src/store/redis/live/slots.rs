@@ -6,7 +6,8 @@ use deadpool_redis::redis::{cmd, from_redis_value};
 use tokio::time::sleep;
 
 use super::{
-    line::{LOOPED, Line, out_of_order},
+    answers::out_of_order,
+    line::{LOOPED, Line},
     shards::{AT_ONCE, let_go, waits},
 };
 use crate::{
