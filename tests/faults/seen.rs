@@ -18,7 +18,8 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    cluster::node,
+    cluster::{Cluster, node},
+    crowd::names,
     feed::Reader,
     load::millis,
     load::offer,
@@ -192,6 +193,35 @@ fn a_cluster_that_is_away_is_a_log_line_of_its_map_or_of_its_links() {
     assert!(down[0].contains("no node of the Redis Cluster"), "{down:?}");
     assert!(down[0].contains("127.0.0.1:"), "{down:?}");
     assert!(down[0].contains("Connection refused"), "{down:?}");
+    assert!(up[0].contains("after_ms"), "{up:?}");
+}
+
+// T70
+#[test]
+fn the_outage_of_a_primary_that_is_lost_is_two_log_lines_too() {
+    let log = Log::start();
+
+    let port = recorded(&DebuggingRecorder::new(), async {
+        let mut cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]).await;
+        let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+        let user = names(&store, "user", true, 1).remove(0);
+        let token = signs_in(&store, &user).await;
+
+        cluster.nodes[0].kill();
+        until("a replica takes over", async || {
+            store.resolve(&Resolve::new(token.clone())).await.is_ok()
+        })
+        .await;
+        cluster.nodes[0].port
+    });
+
+    let (down, up) = (log.at(" WARN "), log.at(" INFO "));
+    assert_eq!((down.len(), up.len()), (1, 1), "{down:?} {up:?}");
+    let server = format!("127.0.0.1:{port}");
+    assert!(down[0].contains("the link to Redis is down"), "{down:?}");
+    assert!(down[0].contains(&server), "{down:?}");
+    assert!(up[0].contains("other nodes of the Redis Cluster"), "{up:?}");
+    assert!(up[0].contains(&server), "{up:?}");
     assert!(up[0].contains("after_ms"), "{up:?}");
 }
 

@@ -92,6 +92,18 @@ impl Link {
         self.0.changed.notify_waiters();
     }
 
+    /// Other nodes serve all of its slots now. If it is down, that ends its outage.
+    pub(in super::super) fn retire(&self, now: i64) {
+        self.lose();
+        if let Some(after) = self.0.state().down_for(now) {
+            tracing::info!(
+                server = %self.server(),
+                after_ms = after,
+                "other nodes of the Redis Cluster serve what this one served"
+            );
+        }
+    }
+
     /// Asks the server something besides calls, if it is not down.
     pub(in super::super) async fn ask(&self, command: &Cmd, patience: Duration) -> Option<Value> {
         let link = &self.0;

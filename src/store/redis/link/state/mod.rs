@@ -1,7 +1,10 @@
 //! Whether a link is up, and what it is up with.
 
+mod down;
+
 use std::time::Duration;
 
+use self::down::Down;
 use super::{connection::Shared, outage::Outage};
 
 /// How long callers wait for an outage to pass before they share its error, in ms.
@@ -59,27 +62,6 @@ pub(super) struct State {
     ask: bool,
     /// When the sentinels are asked again.
     ask_due: i64,
-}
-
-#[derive(Debug)]
-struct Down {
-    since: i64,
-    /// Since when callers wait for it to pass.
-    waited: i64,
-    outage: Option<Outage>,
-    /// Whether nothing was tried since it was forgiven.
-    forgiven: bool,
-}
-
-impl Down {
-    fn new(since: i64, outage: Option<Outage>) -> Self {
-        Self {
-            since,
-            waited: since,
-            outage,
-            forgiven: false,
-        }
-    }
 }
 
 /// What a caller finds.
@@ -210,9 +192,12 @@ impl State {
         self.up = now;
         self.probed = now;
         self.spare_tried = i64::MIN;
-        let down = self.down.take();
-        down.filter(|down| down.outage.is_some())
-            .map(|down| now.saturating_sub(down.since))
+        self.down.take()?.lasted(now)
+    }
+
+    /// How long the link has been down, if it is.
+    pub(super) fn down_for(&self, now: i64) -> Option<i64> {
+        self.down.as_ref()?.lasted(now)
     }
 
     /// Callers wait again for an outage to pass. Says whether there is one, and no attempt that may end it.
