@@ -59,7 +59,8 @@ impl View {
 pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
     let (mut view, mut myself) = (View::default(), None);
     let mut ids = Vec::new();
-    let names = names || names_lead(text, answered);
+    let is_answered = |name: &str, is_own| is_own && name.eq_ignore_ascii_case(answered);
+    let names = names || names_lead(text, is_answered);
     for line in text.lines().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let [
@@ -115,12 +116,13 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
     Some(view)
 }
 
-/// Whether the node that answered was reached under the name that it announces.
+/// Whether one of the nodes `is_reached` under the name that it announces. Says of each name also whether it is that of the node
+/// that answered.
 ///
 /// Then names lead to the nodes, and their addresses may not: those of containers, or of another network. One name for
 /// several nodes leads to none of them.
-fn names_lead(text: &str, answered: &str) -> bool {
-    let (mut names, mut is_own) = (BTreeSet::new(), false);
+pub(super) fn names_lead(text: &str, is_reached: impl Fn(&str, bool) -> bool) -> bool {
+    let (mut names, mut lead) = (BTreeSet::new(), false);
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (Some(at), Some(flags)) = (words.next(), words.next()) else {
@@ -129,15 +131,15 @@ fn names_lead(text: &str, answered: &str) -> bool {
         let has = |flag| has(flags, flag);
         // One that was made again under its name is known beside the one that has failed.
         let is_gone = has("noaddr") || has("handshake") || has("fail");
-        let Some(name) = name(at).filter(|_| !is_gone) else {
+        let Some(name) = name(at) else {
             continue;
         };
-        is_own |= has("myself") && name.host.eq_ignore_ascii_case(answered);
-        if !names.insert(name.to_string()) {
+        lead |= is_reached(&name.host, has("myself"));
+        if !is_gone && !names.insert(name.to_string()) {
             return false;
         }
     }
-    is_own
+    lead
 }
 
 pub(super) fn has(flags: &str, flag: &str) -> bool {

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, sync::PoisonError, sync::atomic::Ordering, time::Duration};
 
-use deadpool_redis::redis::{Cmd, ConnectionAddr, Value, cmd, from_redis_value_ref};
+use deadpool_redis::redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, Value, cmd, from_redis_value_ref,
+};
 
 use super::{
     Inner,
@@ -171,12 +173,8 @@ impl Inner {
         let known = known.iter().filter(|address| !down.contains(address));
         let known = known.map(|address| (self.source(address), address.host.clone(), false));
         let seeds = self.seeds.iter().map(|seed| {
-            let host = match seed.addr() {
-                ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => &**host,
-                _ => "",
-            };
             let source = RedisSource::node(seed.clone());
-            (source, host.into(), true)
+            (source, host_of(seed).into(), true)
         });
         seeds.chain(known).collect()
     }
@@ -210,7 +208,13 @@ impl Inner {
     pub(super) fn view(&self, answer: &Value, host: &str) -> Option<View> {
         let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
         let text = from_redis_value_ref::<String>(answer).ok()?;
-        parse::view(&text, host, is_tls)
+        // Whichever node answers, and wherever it was reached.
+        let is_in_a_url = |name: &str, _| {
+            let mut hosts = self.seeds.iter().map(host_of);
+            hosts.any(|host| host.eq_ignore_ascii_case(name))
+        };
+        let names = is_tls || parse::names_lead(&text, is_in_a_url);
+        parse::view(&text, host, names)
     }
 
     /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
@@ -246,6 +250,14 @@ impl Inner {
     }
 }
 
+/// The host of a URL; empty for a Unix socket.
+fn host_of(seed: &ConnectionInfo) -> &str {
+    match seed.addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+        _ => "",
+    }
+}
+
 /// Asks a node on a connection that is closed afterwards.
 async fn asked(source: &RedisSource, question: &Cmd, patience: Duration) -> Result<Value, Outage> {
     let asked = async {
@@ -255,5 +267,32 @@ async fn asked(source: &RedisSource, question: &Cmd, patience: Duration) -> Resu
     match tokio::time::timeout(patience, asked).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::Cluster, *};
+
+    #[test]
+    fn names_come_first_if_a_url_has_one_of_them_whichever_node_answers() {
+        let nodes = "1 10.0.0.1:6379@16379,node-1 myself,master - 0 0 1 connected 0-5\n\
+                     2 10.0.0.2:6379@16379,node-2 master - 0 0 2 connected 6-9";
+        let answer = Value::BulkString(nodes.into());
+        let hosts = |urls: [&str; 2]| {
+            let source = RedisSource::cluster(urls).unwrap();
+            let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+            let view = cluster.0.view(&answer, "redis").unwrap();
+            let hosts = view.primaries.into_iter().map(|of| of.address.host);
+            hosts.map(str::into_string).collect::<Vec<_>>()
+        };
+
+        let named = hosts(["redis://redis", "redis://Node-2"]);
+        let other = hosts(["redis://redis", "redis://10.0.0.2"]);
+
+        assert_eq!(named, ["node-1", "node-2"]);
+        assert_eq!(other, ["10.0.0.1", "10.0.0.2"]);
     }
 }

@@ -84,7 +84,7 @@ impl RedisSource {
     /// A few nodes are enough, because each knows the others. The login and the TLS settings of the first URL are
     /// used for all nodes.
     ///
-    /// The others are reached at the addresses that they announce to each other. With TLS, or if a URL has the name that its
+    /// The others are reached at the addresses that they announce to each other. With TLS, or if a URL has the name that a
     /// node announces (`cluster-announce-hostname`), they are reached under their names.
     ///
     /// # Errors
