@@ -18,6 +18,9 @@ use tower_user_sessions::{EndWords, LiveEnd, LiveSession, Rejection, Session, Us
 /// Where the page listens.
 pub(crate) const EVENTS: &str = "/events";
 
+/// How long a client may take to close its side of a WebSocket.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The event stream of an open page. `EndStreams` sends its only event, when the session ends.
 pub(crate) async fn events(_user: User) -> impl IntoResponse {
     let quiet = tokio_stream::pending::<Result<Event, Infallible>>();
@@ -66,6 +69,9 @@ async fn tick(mut socket: WebSocket, live: LiveSession) {
     let close = CloseFrame { code, reason };
     // The client may be gone already.
     let _ = socket.send(Message::Close(Some(close))).await;
+    // Until it closes too. A connection that ends while the client still sends loses the code and the reason.
+    let gone = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = tokio::time::timeout(FAREWELL, gone).await;
 }
 
 /// Browsers send the cookie with a WebSocket of any site: only a page of this one may open it.

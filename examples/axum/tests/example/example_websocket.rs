@@ -8,7 +8,11 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_stream::StreamExt;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -84,6 +88,38 @@ async fn a_websocket_is_closed_as_a_matter_of_policy_when_its_session_ended() {
     let close = closed(socket).await;
     assert_eq!(close.code, CloseCode::Policy);
     assert_eq!(close.reason, "You signed out.");
+}
+
+/// Otherwise the connection is reset, and browsers that are sending report 1006 without a reason.
+// T41 T42
+#[tokio::test]
+async fn a_websocket_reads_what_its_client_still_sends_until_the_client_closes_it_too() {
+    let app = App::start(&[]);
+    let token = sign_in(&app).await;
+    let mut socket = opens(&app, &token).await;
+    let client = browser::patient(Duration::from_secs(60));
+    browser::post(&client, app.url("/logout"), Some(&token)).await;
+    // Below the client library, which answers a close by itself.
+    let MaybeTlsStream::Plain(stream) = socket.get_mut() else {
+        panic!("no TLS");
+    };
+    let mut said = Vec::new();
+    while !said.ends_with(b"You signed out.") {
+        let read = timeout(Duration::from_secs(60), stream.read_buf(&mut said)).await;
+        assert!(read.unwrap().unwrap() > 0, "{said:?}");
+    }
+
+    // A masked frame with the text "x".
+    let frame = [0x81, 0x81, 0, 0, 0, 0, b'x'];
+    for _ in 0..1_000 {
+        stream.write_all(&frame).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    // A masked close without a code.
+    stream.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+
+    let rest = timeout(Duration::from_secs(60), stream.read_to_end(&mut said)).await;
+    assert_eq!(rest.unwrap().unwrap(), 0);
 }
 
 // T41 T42
