@@ -24,6 +24,8 @@ static TWO_COOKIES: Failures<String> = Failures::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
+static WEBKIT: Once = Once::new();
+
 static OTHER_SITE: Once = Once::new();
 
 static DEVICE_COOKIE: Once = Once::new();
@@ -122,6 +124,22 @@ pub(super) fn secure_cookie_on_plain_http() {
 /// Whether that was not logged yet.
 pub(super) fn may_warn_of_plain_http() -> bool {
     !PLAIN_HTTP.is_completed()
+}
+
+/// A page on plain http on this machine gets a cookie that Safari may not keep.
+pub(super) fn secure_cookie_in_webkit() {
+    WEBKIT.call_once(|| {
+        tracing::warn!(
+            "Safari, or another browser of WebKit, gets a `Secure` cookie on plain http: most versions drop it, on \
+             http://localhost too; if the next request is a guest, use another browser, or for development \
+             `SessionCookie::danger_insecure`"
+        );
+    });
+}
+
+/// Whether that was not logged yet.
+pub(super) fn may_warn_of_webkit() -> bool {
+    !WEBKIT.is_completed()
 }
 
 /// A script of another site gets a cookie that its browser does not keep.

@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::{config::Config, mistake};
-use crate::request::{is_from_plain_http, is_script_of_other_site};
+use crate::request::{is_from_plain_http, is_from_webkit_on_this_machine, is_script_of_other_site};
 
 /// Why a browser does not keep the cookie, as far as its request says.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) enum Unkept {
     OtherSite,
     /// A page on plain http sent the request, and the cookie is `Secure`.
     PlainHttp,
+    /// A page on plain http on this machine sent the request, and most versions of its browser drop a `Secure` cookie there.
+    WebKitHere,
 }
 
 impl Unkept {
@@ -24,6 +26,12 @@ impl Unkept {
         {
             return Some(Self::PlainHttp);
         }
+        if cookie.is_secure()
+            && mistake::may_warn_of_webkit()
+            && is_from_webkit_on_this_machine(headers, request.uri())
+        {
+            return Some(Self::WebKitHere);
+        }
         let other_site = !cookie.is_for_other_sites()
             && mistake::may_warn_of_other_site()
             && is_script_of_other_site(headers);
@@ -35,6 +43,7 @@ impl Unkept {
         match self {
             Self::OtherSite => mistake::same_site_cookie_for_other_site(),
             Self::PlainHttp => mistake::secure_cookie_on_plain_http(),
+            Self::WebKitHere => mistake::secure_cookie_in_webkit(),
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) use self::{
     label::label,
     logged::Logged,
     other_site::{SEC_FETCH_MODE, is_script_of_other_site},
-    plain_http::{SEC_FETCH_SITE, is_from_plain_http},
+    plain_http::{SEC_FETCH_SITE, is_from_plain_http, is_from_webkit_on_this_machine},
     source::{Reading, Sent, Tokens, Way},
     speculative::says_speculative,
 };

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use http::{
-    HeaderMap, HeaderName, Uri,
-    header::{HOST, ORIGIN, REFERER},
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{HOST, ORIGIN, REFERER, USER_AGENT},
 };
 
 pub(crate) static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -17,19 +17,39 @@ pub(crate) fn is_from_plain_http(headers: &HeaderMap, uri: &Uri) -> bool {
     if headers.contains_key(&SEC_FETCH_SITE) {
         return false;
     }
-    let origin = headers.get(ORIGIN);
-    let from = origin.or_else(|| headers.get(REFERER));
-    let Some(page) = from.and_then(|from| from.as_bytes().strip_prefix(b"http://")) else {
+    let Some(host) = plain_http_host(headers) else {
         return false;
     };
-    let host = host_of(page);
-    // A link on another site says nothing of this one. HTTP/2 has the host in the address, and no `Host`.
-    let is_own = || {
-        let own = uri.authority().map(|own| own.as_str().as_bytes());
-        let own = own.or_else(|| headers.get(HOST).map(|own| own.as_bytes()));
-        own.is_some_and(|own| host_of(own).eq_ignore_ascii_case(host))
-    };
-    !is_loopback(host) && (origin.is_some() || is_own())
+    // A link on another site says nothing of this one.
+    !is_loopback(host) && (headers.contains_key(ORIGIN) || is_own(host, headers, uri))
+}
+
+/// Whether a page of the app on plain http on this machine sent this request, in Safari or another browser of WebKit.
+///
+/// WebKitGTK 2.50 keeps no `Secure` cookie there, and Safari none up to 26.
+pub(crate) fn is_from_webkit_on_this_machine(headers: &HeaderMap, uri: &Uri) -> bool {
+    let host = plain_http_host(headers);
+    let is_here = host.is_some_and(|host| is_loopback(host) && is_own(host, headers, uri));
+    is_here && headers.get(USER_AGENT).is_some_and(is_webkit)
+}
+
+/// The host of the page on plain http that sent this request.
+fn plain_http_host(headers: &HeaderMap) -> Option<&[u8]> {
+    let from = headers.get(ORIGIN).or_else(|| headers.get(REFERER));
+    Some(host_of(from?.as_bytes().strip_prefix(b"http://")?))
+}
+
+/// Whether this is the host that was asked. HTTP/2 has it in the address, and no `Host`.
+fn is_own(host: &[u8], headers: &HeaderMap, uri: &Uri) -> bool {
+    let own = uri.authority().map(|own| own.as_str().as_bytes());
+    let own = own.or_else(|| headers.get(HOST).map(|own| own.as_bytes()));
+    own.is_some_and(|own| host_of(own).eq_ignore_ascii_case(host))
+}
+
+/// Chromium names this engine too, and itself after it.
+fn is_webkit(agent: &HeaderValue) -> bool {
+    let has = |word| memchr::memmem::find(agent.as_bytes(), word).is_some();
+    has(b"AppleWebKit/".as_slice()) && !has(b"Chrome/")
 }
 
 /// The host at the beginning of what follows `http://`.
@@ -60,8 +80,36 @@ mod tests {
 
     fn is(lines: &[(HeaderName, &'static str)], uri: &'static str) -> bool {
         let lines = lines.iter().cloned();
-        let headers = lines.map(|(name, value)| (name, http::HeaderValue::from_static(value)));
+        let headers = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
         is_from_plain_http(&headers.collect(), &Uri::from_static(uri))
+    }
+
+    #[test]
+    fn only_a_page_of_the_app_on_this_machine_in_webkit_is_one_of_webkit_here() {
+        let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                      Version/26.0 Safari/605.1.15";
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 \
+                      Safari/537.36";
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+        let is = |page, host, agent| {
+            let lines = [(ORIGIN, page), (HOST, host), (USER_AGENT, agent)];
+            let headers = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
+            let headers = HeaderMap::from_iter(headers);
+            is_from_webkit_on_this_machine(&headers, &Uri::from_static("/login"))
+        };
+
+        assert!(is("http://localhost:3000", "localhost:3000", safari));
+        assert!(is("http://127.0.0.1:3000", "127.0.0.1:3000", safari));
+        for (page, host, agent) in [
+            ("http://localhost:3000", "localhost:3000", chrome),
+            ("http://localhost:3000", "localhost:3000", firefox),
+            ("https://localhost:3000", "localhost:3000", safari),
+            ("http://localhost:5173", "api.example.com", safari),
+            ("http://app.test", "app.test", safari),
+            ("null", "localhost:3000", safari),
+        ] {
+            assert!(!is(page, host, agent), "{page} {host} {agent}");
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ use crate::common::{
     log::Log,
 };
 
+const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 \
+                      Safari/537.36";
+const WEBKIT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/60.5 \
+                      Safari/605.1.15";
+
 /// Signs in three times, by requests with these headers.
 async fn sign_in_from<const N: usize>(layer: &SessionLayer, lines: [(&'static str, &str); N]) {
     let mut headers = HeaderMap::new();
@@ -70,6 +75,41 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
         "http://localhost",
         "danger_insecure",
     ] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+}
+
+/// As WebKitGTK 2.50 sends it. It drops the cookie.
+#[tokio::test]
+async fn a_secure_cookie_for_webkit_on_localhost_is_one_warning() {
+    if !is_alone(
+        module_path!(),
+        "a_secure_cookie_for_webkit_on_localhost_is_one_warning",
+    ) {
+        return;
+    }
+    let page = [
+        ("host", "localhost:3000"),
+        ("origin", "http://localhost:3000"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let from = |agent| [page[0], page[1], page[2], ("user-agent", agent)];
+    let (memory, _clock) = store();
+    let insecure = SessionLayer::new(memory.clone())
+        .realm("insecure")
+        .cookie(SessionCookie::danger_insecure());
+    let layer = SessionLayer::new(memory);
+    let log = Log::start();
+
+    sign_in_from(&layer, from(CHROME)).await;
+    sign_in_from(&insecure, from(WEBKIT)).await;
+    assert_eq!(log.at("WARN"), [""; 0]);
+
+    sign_in_from(&layer, from(WEBKIT)).await;
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    for part in ["Safari", "http://localhost", "danger_insecure"] {
         assert!(warning.contains(part), "{part}: {warning}");
     }
 }
