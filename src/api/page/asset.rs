@@ -61,3 +61,17 @@ impl Asset {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_style_has_no_text_decoration_that_safari_drops() {
+        let style = include_str!("page.css");
+        let shorthands = style.split("text-decoration:").skip(1);
+        let values = shorthands.filter_map(|rest| rest.split(';').next());
+        let words: Vec<usize> = values
+            .map(|value| value.split_whitespace().count())
+            .collect();
+        assert_eq!(words, [1]);
+    }
+}
