@@ -147,6 +147,10 @@ impl Device {
     }
 }
 
+fn is_safari(named: Option<&Named>) -> bool {
+    named.is_some_and(|named| named.name == "Safari")
+}
+
 /// What runs on the platform, and the kind of device that it makes.
 fn identify(
     agent: &Agent<'_>,
@@ -184,6 +188,10 @@ fn identify(
     match dataset::look_up(agent.text()) {
         Some(Entry { named, kind: own }) => match own {
             DeviceKind::Bot | DeviceKind::Tool => (named, own),
+            // There is no Safari for Linux. GNOME Web and others send its name, and a version of the engine.
+            _ if is_safari(named.as_ref()) && platform.is_some_and(|on| on.os == "Linux") => {
+                (Some(Named::known("WebKit", None)), kind)
+            }
             _ => (named, platform.map_or(own, |platform| platform.kind)),
         },
         None => (None, kind),
