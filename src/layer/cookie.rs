@@ -107,7 +107,8 @@ impl SessionCookie {
     /// Makes a cookie that is sent over plain HTTP too: named `session`, not Secure.
     ///
     /// Use it to try your app on another machine without https, or on localhost with Safari and clients such as
-    /// Python's. Chrome, Firefox and curl do not need it on localhost.
+    /// Python's. Chrome, Firefox and curl do not need it on localhost and 127.0.0.1. WebKitGTK 2.50 does, as most
+    /// versions of Safari do.
     ///
     /// It refuses nothing and works in release builds too. All else is as in the default cookie. For other settings use
     /// [`named`](Self::named) and `secure(false)`. That does not build with a name that begins with `__Host-`, `__Secure-` or

@@ -23,10 +23,10 @@ impl<R> SessionLayer<R> {
     /// the token does not rotate again. If no request has sent the new token for 15 minutes, the grace time begins all the
     /// same, with the next response that has it.
     ///
-    /// A browser that has sent the new token and crashes within 30 s loses it, and sends the previous one again. Within the
-    /// grace time it gets the new token again, if it has the user agent of the sign-in and an address in the network of the
-    /// sign-in. Otherwise it is signed out when the grace time is over, with the reason `token_reuse`. That also happens in an app
-    /// that passes on no addresses: see [`PeerAddr`](crate::PeerAddr).
+    /// If Chromium has sent the new token and crashes within 30 s, it loses it and sends the previous one again. Firefox writes it
+    /// to disk at once. Within the grace time the browser gets the new token again, if it has the user agent of the sign-in and an
+    /// address in the network of the sign-in. Otherwise it is signed out when the grace time is over, with the reason
+    /// `token_reuse`. That also happens in an app that passes on no addresses: see [`PeerAddr`](crate::PeerAddr).
     ///
     /// Defaults to 2 minutes: long enough to start a crashed browser again. With zero the previous token stops with
     /// the first request that sends the new one. More than 400 days counts as that.

@@ -203,7 +203,7 @@ impl State {
 
     /// The present token, if the browser had it and sends the one before it again.
     ///
-    /// Browsers write cookies to disk after up to 30 s. One that crashes before that comes back with the
+    /// Chromium writes cookies to disk after up to 30 s. If it crashes before that, it comes back with the
     /// previous token, which is reuse after its time. Only the client of the sign-in gets the present
     /// token again: the same user agent, in the same network.
     fn lost_token(&self, realm: Realm) -> Option<Token> {
