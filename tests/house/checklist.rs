@@ -25,8 +25,23 @@ pub(crate) fn complaints(table: &str, tests: &[File]) -> Vec<String> {
             })
         })
         .collect();
+    complaints.extend(unproven(table));
     complaints.extend(remarks(table));
     complaints
+}
+
+/// The lines that the table has, in its order.
+pub(crate) fn lines(table: &str) -> Vec<&str> {
+    let cells = table.lines().filter_map(cell);
+    cells.map(|(line, _shown)| line).collect()
+}
+
+/// The lines that no test proves.
+fn unproven(table: &str) -> Vec<String> {
+    let cells = table.lines().filter_map(cell);
+    let bare = cells.filter(|(_, shown)| !shown.contains('`'));
+    bare.map(|(line, _)| format!("SECURITY.md: {line} is shown by no test"))
+        .collect()
 }
 
 /// The cells that say more than the names of tests. A reader takes "later" for what does not exist.
@@ -86,6 +101,7 @@ fn meant(files: &[File]) -> Proofs {
     let mut proofs = Proofs::new();
     for file in files {
         let (mut lines, mut later): (Vec<&str>, &str) = (Vec::new(), "");
+        let mut is_test = false;
         for text in file.text.lines().map(str::trim) {
             let words = text
                 .strip_prefix("// ")
@@ -95,7 +111,13 @@ fn meant(files: &[File]) -> Proofs {
                 lines.extend(words.filter(|word| is_line(word)));
             } else if text.starts_with("#[ignore") {
                 later = LATER;
+            } else if text.starts_with("#[test") || text.starts_with("#[tokio::test") {
+                is_test = true;
             } else if let Some((_, name)) = text.split_once("fn ") {
+                if !std::mem::take(&mut is_test) {
+                    // A helper proves nothing by itself.
+                    lines.clear();
+                }
                 let name = name.split(['(', '<']).next().unwrap();
                 let test = format!("{}::{name}{later}", label(&file.path));
                 later = "";
@@ -153,7 +175,7 @@ mod tests {
             "// T6 T7\n#[test]\nfn it_is_secure() {}\n// Why.\nfn helper() {}",
         );
         let table = "| line | what |\n| T6 | a | `cookie::it_is_secure` |\n\
-                     | T7 | b | `cookie::it_is_secure` |\n| T8 | c |  |";
+                     | T7 | b | `cookie::it_is_secure` |";
 
         assert_eq!(complaints(table, &tests), [""; 0]);
     }
@@ -164,9 +186,22 @@ mod tests {
 
         assert_eq!(
             complaints("| T1 | a |  |", &tests),
-            ["SECURITY.md: T1 is shown by: `model::token::unique`"]
+            [
+                "SECURITY.md: T1 is shown by: `model::token::unique`",
+                "SECURITY.md: T1 is shown by no test"
+            ]
         );
         assert_eq!(complaints("", &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_function_that_is_no_test_proves_nothing() {
+        let tests = test_of("src/model/token.rs", "// T1\nfn unique() {}");
+
+        assert_eq!(
+            complaints("| T1 | a | `model::token::unique` |", &tests),
+            ["SECURITY.md: T1 is shown by: "]
+        );
     }
 
     #[test]
@@ -204,7 +239,7 @@ mod tests {
             of("`model::token::unique`; Later: more"),
             ["SECURITY.md: T1 says beside its tests: ; Later: more"]
         );
-        assert_eq!(of("Later").len(), 2);
+        assert_eq!(of("Later").len(), 3);
     }
 
     #[test]

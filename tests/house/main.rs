@@ -26,6 +26,9 @@ use self::files::{File, under};
 /// A file past this has two nouns in it.
 const LINES: usize = 400;
 
+/// The last line of the checklist. None may get lost.
+const CHECKLIST: u32 = 76;
+
 /// A check that found nothing to look at has not checked anything.
 fn some(files: Vec<File>) -> Vec<File> {
     assert!(!files.is_empty());
@@ -125,4 +128,6 @@ fn security_md_names_the_tests_that_name_its_lines() {
     let complaints = checklist::complaints(&table, &files);
 
     assert_eq!(complaints, [""; 0]);
+    let all: Vec<String> = (1..=CHECKLIST).map(|line| format!("T{line}")).collect();
+    assert_eq!(checklist::lines(&table), all);
 }
