@@ -12,17 +12,19 @@ use std::{
     env,
     error::Error,
     io::{self, Write},
+    pin::pin,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, signal, time};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::csrf::CsrfLayer;
 use tower_user_sessions::{
@@ -31,6 +33,9 @@ use tower_user_sessions::{
 
 /// A `BoxBody` has no `Default` and no `From<Bytes>`, so a function makes the layer's own responses.
 type Body = BoxBody<Bytes, Infallible>;
+
+/// How long requests may go on after ctrl-c.
+const LINGER: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -42,8 +47,25 @@ async fn main() -> io::Result<()> {
     let sessions = SessionLayer::new(MemoryStore::new())
         .limit(Limit::at_most(3))
         .reply_with(problem);
+    let mut connections = auto::Builder::new(TokioExecutor::new());
+    // With it hyper leaves a client that takes 30 s to send the head of a request.
+    connections.http1().timer(TokioTimer::new());
+    let open = GracefulShutdown::new();
+    let mut stop = pin!(signal::ctrl_c());
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // There are too many open files, or the client is gone. That is no reason to stop.
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "no connection accepted");
+                time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let service = ServiceBuilder::new()
             .map_request(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(PeerAddr::from(peer));
@@ -53,15 +75,17 @@ async fn main() -> io::Result<()> {
             .layer(CsrfLayer::new().with_rejection_response(|_| answer(StatusCode::FORBIDDEN)))
             .layer(sessions.clone())
             .service(service_fn(route));
+        let service = TowerToHyperService::new(service);
+        let connection = connections.serve_connection(TokioIo::new(stream), service);
+        let served = open.watch(connection.into_owned());
         tokio::spawn(async move {
-            let connection = auto::Builder::new(TokioExecutor::new());
-            let io = TokioIo::new(stream);
-            let served = connection.serve_connection(io, TowerToHyperService::new(service));
             if let Err(error) = served.await {
                 tracing::debug!(error = &*error as &dyn Error, "connection broke");
             }
         });
     }
+    let _requests_that_take_longer_are_cut_off = time::timeout(LINGER, open.shutdown()).await;
+    Ok(())
 }
 
 async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {

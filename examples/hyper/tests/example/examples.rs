@@ -7,6 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use crate::common::{app::App, curl::Curl};
 
 // T10
@@ -46,4 +51,20 @@ fn hyper_refuses_a_sign_in_and_a_sign_out_from_another_origin() {
 
     assert_eq!(refused.status, 403);
     assert_eq!(curl.get(&app, "/").body, "Hello alice\n");
+}
+
+#[test]
+fn hyper_stops_in_order_at_ctrl_c_although_a_client_keeps_its_connection() {
+    let app = App::start(&[]);
+    let mut client = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 12];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+
+    let stopped = app.stopped_by("INT");
+
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
 }
