@@ -59,6 +59,14 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "page")]
+    #[test]
+    fn a_mount_at_the_root_is_at_a_slash() {
+        let found = ["/devices/", "/", ""].map(|prefix| Mount::at(prefix).home().to_owned());
+
+        assert_eq!(found, ["/devices", "/", "/"]);
+    }
+
     #[test]
     fn a_path_is_below_a_prefix_that_ends_at_a_slash() {
         let mount = Mount::at("geräte");

@@ -72,6 +72,13 @@ mod tests {
             ("::ffff:192.0.2.9", CHROME.to_owned()),
             ("unknown", CHROME.to_owned()),
             ("192.0.2.1", CHROME.replace("142.0", "143.1")),
+            ("192.0.2.1", CHROME.replace("142.0.0.0", "143.0.1")),
+            (
+                "192.0.2.1",
+                CHROME.replace("Windows NT 10.0", "Windows NT 10_0_1"),
+            ),
+            // Other words, but the same browser and system.
+            ("192.0.2.1", CHROME.replace("Win64; x64", "WOW64")),
         ] {
             let now = client(address, &agent);
             assert!(same_client(&now, &before), "{address} {agent}");

@@ -102,6 +102,23 @@ async fn the_scheme_is_read_in_any_case() {
 
 // T2
 #[tokio::test]
+async fn a_token_in_another_header_is_none() {
+    let (store, _clock) = store();
+    let token = token(&store).await;
+    for source in [TokenSource::Bearer, TokenSource::CookieThenBearer] {
+        let layer = SessionLayer::new(store.clone()).token_source(source);
+        for name in ["proxy-authorization", "x-session-token", "x-token"] {
+            let mut client = Client::new(&layer);
+            let line = format!("Bearer {token}").parse().unwrap();
+            client.headers.insert(name, line);
+
+            assert_eq!(client.user().await, None, "{source:?} {name}");
+        }
+    }
+}
+
+// T2
+#[tokio::test]
 async fn a_malformed_bearer_makes_a_guest_and_costs_no_store_call() {
     let (store, _clock) = store();
     let token = token(&store).await;
@@ -116,6 +133,8 @@ async fn a_malformed_bearer_makes_a_guest_and_costs_no_store_call() {
         &format!("Bearer {token} {token}"),
         &format!("Bearer{token}"),
         &format!("Basic {token}"),
+        // As long as `Bearer`.
+        &format!("Digest {token}"),
         &token,
         &long,
     ];

@@ -125,7 +125,7 @@ fn without_the_header_there_is_no_address_instead_of_the_proxys() {
 // T38
 #[test]
 fn a_wrong_header_is_no_address() {
-    let wrong: [&[u8]; 21] = [
+    let wrong: [&[u8]; 22] = [
         b"",
         b" ",
         b",",
@@ -143,6 +143,7 @@ fn a_wrong_header_is_no_address() {
         b"198.51.100.4:",
         b"198.51.100.4:70000",
         b"198.51.100.4:+80",
+        b"198.51.100.4:_",
         b"198.51.100.4:80:80",
         b"fe80::1%eth0",
         b"localhost",
