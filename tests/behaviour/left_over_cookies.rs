@@ -186,6 +186,44 @@ async fn a_sign_in_and_a_sign_out_remove_the_cookies_that_other_settings_left_ov
     assert!(removals(&signed_out).iter().all(|line| removal(line)));
 }
 
+// T13
+#[tokio::test]
+async fn a_cookie_of_the_same_name_and_path_with_a_domain_is_another_one() {
+    let (store, _clock) = store();
+    let cookie = SessionCookie::named("sid").retired("sid", "/", Some("a.test"));
+    let layer = SessionLayer::new(store).cookie(cookie.build().unwrap());
+
+    let signed_in = Client::new(&layer)
+        .request(|session| async move { session.log_in("alice").unwrap() })
+        .await;
+
+    insta::assert_snapshot!(lines(&signed_in), @"
+    sid=<64>; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=2592000
+    sid=<0>; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=a.test; Max-Age=0
+    sid-guest=<0>; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=a.test; Max-Age=0
+    sid=<0>; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/; Domain=a.test; Max-Age=0
+    sid-guest=<0>; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/; Domain=a.test; Max-Age=0
+    ");
+}
+
+// T7 T13
+#[tokio::test]
+async fn without_secure_there_is_no_partitioned_cookie_to_remove() {
+    let (store, _clock) = store();
+    let cookie = SessionCookie::named("sid").secure(false);
+    let cookie = cookie.retired("old", "/", None).build().unwrap();
+
+    let signed_in = Client::new(&SessionLayer::new(store).cookie(cookie))
+        .request(|session| async move { session.log_in("alice").unwrap() })
+        .await;
+
+    insta::assert_snapshot!(lines(&signed_in), @"
+    sid=<64>; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000
+    old=<0>; HttpOnly; SameSite=Lax; Path=/; Max-Age=0
+    old-guest=<0>; HttpOnly; SameSite=Lax; Path=/; Max-Age=0
+    ");
+}
+
 // T13 T63
 #[tokio::test]
 async fn the_first_value_of_a_guest_removes_left_over_guest_cookies_only() {
