@@ -110,6 +110,24 @@ mod tests {
         assert_eq!((noted, recent.get(id)), ([true, false, true], Some(3)));
     }
 
+    #[test]
+    fn a_full_share_forgets_what_no_longer_counts_first() {
+        let recent = Recent::default();
+        let id = |number: usize| {
+            let [.., high, low] = number.to_be_bytes();
+            SessionId::from_bytes([0, high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        };
+
+        for number in 0..=SHARE {
+            recent.note(id(number), number, |known| *known < 10);
+        }
+
+        let known: Vec<usize> = (0..=SHARE)
+            .filter_map(|number| recent.get(id(number)))
+            .collect();
+        assert_eq!(known, [&Vec::from_iter(0..10)[..], &[SHARE]].concat());
+    }
+
     // T2
     #[test]
     fn at_most_4096_sessions_are_known() {

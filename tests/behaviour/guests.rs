@@ -93,6 +93,21 @@ async fn guest_data_is_limited_to_4_kib_or_to_what_the_layer_sets() {
 
 // T60
 #[tokio::test]
+async fn the_limit_of_guest_data_holds_for_a_guest_session_that_is_there() {
+    let (store, _clock) = store();
+    let mut client = Client::new(&SessionLayer::new(store).guest_data_limit(200));
+    client.insert("a", "x").await;
+
+    let answer = client.request(|session| async move {
+        let over = session.insert("b", &"x".repeat(200));
+        over.map_err(|error| error.kind())
+    });
+
+    assert_eq!(answer.await.value(), Err(SessionErrorKind::TooLarge));
+}
+
+// T60
+#[tokio::test]
 async fn the_store_enforces_the_limit_of_guest_data_too() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store).guest_data_limit(100));
