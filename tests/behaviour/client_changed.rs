@@ -289,6 +289,22 @@ async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenti
     assert_eq!(world.guarded(&world.owner).await, done);
 }
 
+// T39 T76
+#[tokio::test]
+async fn a_staged_sign_in_is_fresh_although_the_session_before_it_is_doubted() {
+    let world = World::new(|layer| layer.on_client_changed(|_| ClientVerdict::RequireFresh)).await;
+
+    let answer = world
+        .thief("198.51.100.7", CHROME)
+        .request(|session| async move {
+            let before = session.is_fresh(HOUR);
+            session.log_in("alice").unwrap();
+            (before, session.is_fresh(HOUR))
+        });
+
+    assert_eq!(answer.await.value(), (false, true));
+}
+
 // T76
 #[tokio::test]
 async fn bytes_that_are_no_text_before_the_trusted_address_hide_no_change() {

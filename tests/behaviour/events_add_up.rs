@@ -183,6 +183,21 @@ async fn evictions_of_a_sign_in_that_was_rejected_later_raise_events() {
     assert_eq!(stored(&world.store).await, []);
 }
 
+// T45
+#[tokio::test]
+async fn the_session_that_a_sign_in_replaced_raises_an_event_although_it_was_rejected_later() {
+    let world = world(Limit::at_most(2));
+    let client = Client::signed_in(&world.layer, "alice").await;
+    world.clock.advance(HOUR);
+    world.faulty.next(Method::Create, Fault::LateCutoff);
+
+    let rejected = client.request(|session| async move { session.log_in(user("alice")).unwrap() });
+    rejected.await;
+
+    assert_eq!(live(&world.book.news()), []);
+    assert_eq!(stored(&world.store).await, []);
+}
+
 // T21 T45
 #[tokio::test]
 async fn evictions_of_a_rejected_sign_in_that_cannot_be_ended_raise_one_event_each() {

@@ -92,6 +92,25 @@ async fn the_reuse_of_a_token_ends_the_stream_of_the_thief_and_of_the_user() {
     assert_eq!(ended(&newer).await.reason(), "token_reuse");
 }
 
+// T41 T47
+#[tokio::test(start_paused = true)]
+async fn the_reuse_of_a_token_on_another_server_ends_the_stream_at_once() {
+    let (store, clock) = store();
+    let here = SessionLayer::new(store.clone()).rotate_after(HOUR);
+    let there = SessionLayer::new(store).rotate_after(HOUR);
+    let mut user = Client::signed_in(&here, "alice").await;
+    let mut thief = user.before(&there);
+    let stream = live(&mut user).await;
+    clock.advance(HOUR * 2);
+    user.user().await;
+    user.user().await;
+    clock.advance(HOUR);
+
+    assert_eq!(thief.user().await, None);
+
+    assert_eq!(ended(&stream).await.reason(), "token_reuse");
+}
+
 // T72
 #[tokio::test(start_paused = true)]
 async fn a_stream_stays_open_over_ten_rotations_and_a_re_authentication_and_ends_nothing() {
