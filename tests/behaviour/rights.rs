@@ -28,3 +28,20 @@ async fn when_the_user_gains_rights_re_authentication_kills_the_previous_token_a
         assert_eq!(previous.get("role").await.as_deref(), found);
     }
 }
+
+// T5
+#[tokio::test]
+async fn a_rotation_that_is_asked_for_after_a_re_authentication_does_not_take_its_place() {
+    let layer = SessionLayer::new(store().0);
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut previous = client.clone();
+
+    let both = client.send(|session| async move {
+        session.reauthenticated().unwrap();
+        session.rotate().unwrap();
+    });
+    both.await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(previous.user().await, None);
+}
