@@ -163,6 +163,17 @@ async fn after_signing_in_the_user_is_back_and_a_planted_target_leads_home() {
 }
 
 #[tokio::test]
+async fn a_name_may_have_digits_and_some_marks() {
+    for name in ["next2", "return-to", "return_to", "return.to"] {
+        let guard = to_login().remember_target(name);
+
+        let location = sent(&guard, "GET /orders", NAVIGATION).await;
+
+        assert_eq!(location, Some(format!("/login?{name}=/orders")));
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_none_is_an_error_in_the_log_and_nothing_is_added() {
     let log = Log::start();
 

@@ -171,6 +171,29 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over_and_written_again(
 }
 
 #[test]
+fn what_a_newer_node_adds_to_hints_or_to_a_proof_alone_is_written_again() {
+    let (hints, proof) = (("\"a\"", "?0", "\"b\""), (["pwd"], "aal1", "sid"));
+    let body = |hints: Vec<u8>, proof: Vec<u8>| {
+        let start = rmp_serde::to_vec(&("alice", client().address(), AGENT)).unwrap();
+        // An array of five fields.
+        [&[0x95][..], &start[1..], &hints, &proof].concat()
+    };
+    let more_hints = rmp_serde::to_vec(&(hints.0, hints.1, hints.2, 1)).unwrap();
+    let more_proof = rmp_serde::to_vec(&(proof.0, proof.1, proof.2, 1)).unwrap();
+    let hints = rmp_serde::to_vec(&hints).unwrap();
+    let proof = rmp_serde::to_vec(&proof).unwrap();
+    let record = record(client());
+    let header = &record.encode().unwrap()[..HEADER];
+    for body in [body(more_hints, proof), body(hints, more_proof)] {
+        let stored = [header, &body].concat();
+
+        let decoded = Record::decode(record.id, &stored).unwrap();
+
+        assert_eq!(decoded.encode().unwrap(), stored);
+    }
+}
+
+#[test]
 fn a_cookie_for_the_browser_session_only_comes_back_as_it_was_stored() {
     let proof = Proof::new().with_methods(["pwd"]);
     let hints = Hints::new().with_mobile(Some(b"?1"));
