@@ -332,3 +332,42 @@ impl EndNotice {
         Some(notice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_with_each_of_its_parts_alone_comes_back_as_it_was_written() {
+        let digest = |byte| Digest::from_bytes([byte; 32]);
+        let notice = || {
+            let (ended, kept) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+            EndNotice::new(digest(1), EndReason::Revoked, ended, None, kept)
+        };
+        let mut notices = [(); 5].map(|()| notice());
+        notices[1].by = Some(SessionId::from_bytes([3; 12]));
+        notices[2].previous = Some(digest(4));
+        notices[3].call = Some([5; 8]);
+        let client = Client::new().with_user_agent(Some(b"curl/8.5.0"));
+        notices[4].by_client = Some(Box::new(client));
+
+        let read = notices
+            .clone()
+            .map(|notice| EndNotice::decode(&notice.encode()));
+
+        assert_eq!(read, notices.map(Some));
+    }
+
+    // T42
+    #[test]
+    fn a_notice_opens_to_the_last_and_to_the_previous_token_and_to_no_other() {
+        let digest = |byte| Digest::from_bytes([byte; 32]);
+        let moment = Timestamp::from_millis(1);
+        let mut notice = EndNotice::new(digest(1), EndReason::TokenReuse, moment, None, moment);
+        notice.previous = Some(digest(2));
+
+        let opens = [1, 2, 3].map(|byte| notice.opens_to(&digest(byte)));
+
+        assert_eq!(opens, [true, true, false]);
+    }
+}

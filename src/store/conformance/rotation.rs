@@ -179,6 +179,12 @@ async fn reuse_ends_the_session_if_asked_to(trial: &Trial) {
     );
     let again = trial.notice(&previous, "the reused token, a second time");
     trial.same(again.await, notice, "the notice for the reused token");
+    trial
+        .unknown(
+            &session_set.forged(&previous),
+            "a token with another secret after reuse ended its session",
+        )
+        .await;
     trial.clock.set(usual.kept_until);
     trial
         .unknown(&next, "the current token when the notice is dropped")
