@@ -1,11 +1,9 @@
 //! A proxy in front of a real Redis that removes one rule from the scripts on their way.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use tokio::{
@@ -315,18 +313,21 @@ const NEVER: &str = "live(record, now, -math.huge)";
 /// A proxy on a free port of the loopback.
 pub(crate) struct Mutant {
     port: u16,
-    altered: Arc<AtomicU32>,
+    altered: Altered,
 }
+
+/// The scripts that were sent without the rule.
+type Altered = Arc<Mutex<BTreeSet<String>>>;
 
 impl Mutant {
     pub(crate) async fn start(upstream: u16, rule: Rule) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let altered = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&altered);
+        let altered = Altered::default();
+        let kept = Arc::clone(&altered);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, upstream, rule, Arc::clone(&counter)));
+                tokio::spawn(carry(client, upstream, rule, Arc::clone(&kept)));
             }
         });
         Self { port, altered }
@@ -336,13 +337,13 @@ impl Mutant {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How many scripts were sent without the rule.
-    pub(crate) fn altered(&self) -> u32 {
-        self.altered.load(Ordering::Relaxed)
+    /// The scripts that were sent without the rule.
+    pub(crate) fn altered(&self) -> BTreeSet<String> {
+        self.altered.lock().unwrap().clone()
     }
 }
 
-async fn carry(client: TcpStream, upstream: u16, rule: Rule, altered: Arc<AtomicU32>) {
+async fn carry(client: TcpStream, upstream: u16, rule: Rule, altered: Altered) {
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream))
         .await
         .unwrap();
@@ -357,8 +358,9 @@ async fn carry(client: TcpStream, upstream: u16, rule: Rule, altered: Arc<Atomic
         if words[0] == b"EVAL" {
             let source = String::from_utf8(words[1].clone()).unwrap();
             if source.contains(rule.script) && source.contains(rule.line) {
-                words[1] = source.replace(rule.line, rule.instead).into_bytes();
-                altered.fetch_add(1, Ordering::Relaxed);
+                let source = source.replace(rule.line, rule.instead);
+                words[1] = source.clone().into_bytes();
+                altered.lock().unwrap().insert(source);
             }
         }
         let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
