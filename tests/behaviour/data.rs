@@ -17,6 +17,7 @@ use std::{
 };
 
 use http::StatusCode;
+use serde::{Deserialize, Deserializer, de};
 use tower_user_sessions::{MemoryStore, Session, SessionErrorKind, SessionLayer};
 
 use crate::common::{
@@ -298,6 +299,37 @@ async fn an_error_of_reading_names_the_key_and_the_wanted_type_and_no_value() {
         );
         assert!(!cause.is_empty());
     }
+}
+
+/// A type of an app whose error quotes what it read.
+#[derive(Debug)]
+struct Quoting;
+
+impl<'de> Deserialize<'de> for Quoting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Err(de::Error::custom(format!("it is {text}")))
+    }
+}
+
+#[tokio::test]
+async fn the_cause_says_what_was_expected_unless_a_type_of_the_app_words_it() {
+    let (layer, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("cart", "secret, expected secret").await;
+
+    let causes = client.send(|session| async move {
+        let time = session.get::<std::time::Duration>("cart").unwrap_err();
+        let quoting = session.get::<Quoting>("cart").unwrap_err();
+        [time, quoting].map(|error| error.source().unwrap().to_string())
+    });
+
+    let [time, quoting] = causes.await.value();
+    assert!(
+        time.starts_with("expected ") && !time.contains("secret"),
+        "{time}"
+    );
+    assert_eq!(quoting, "the type does not accept it");
 }
 
 #[tokio::test]
