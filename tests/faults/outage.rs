@@ -306,7 +306,8 @@ async fn a_server_without_its_replicas_is_unavailable_at_once_and_the_connection
         .unwrap_err();
 
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    assert!(began.elapsed() < millis(200));
+    // Well before the deadline, which is a second.
+    assert!(began.elapsed() < millis(600), "{:?}", began.elapsed());
     let _: () = server.ask("CONFIG SET min-replicas-to-write 0").await;
     assert!(is_live(&store, &token).await);
     // One for the setting, one for this question.
