@@ -1,12 +1,12 @@
 //! `PostgresStore::migrate` when an app starts whose tables exist.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use tokio::time::timeout;
 use tower_user_sessions::{PostgresStore, store::StoreErrorKind};
 
 use crate::common::{
-    people::{is_live, signs_in},
+    people::{is_live, signs_in, until},
     postgres::{Server, client, pool},
 };
 
@@ -79,4 +79,76 @@ async fn a_server_to_which_connecting_takes_longer_than_a_call_waits_gets_its_ta
     let migrated = PostgresStore::new(server.pool()).migrate().await;
 
     migrated.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_timeout_of_the_app_does_not_end_the_wait_for_another_node() {
+    let server = Server::start();
+    let other = client(&server.url()).await;
+    // As another node does that creates the tables.
+    let turn = 0x746f_7765_7275_7365_i64;
+    let takes = format!("BEGIN; SELECT pg_advisory_xact_lock({turn})");
+    other.batch_execute(&takes).await.unwrap();
+    server
+        .ask("ALTER DATABASE postgres SET statement_timeout = '2s'")
+        .await;
+    let store = PostgresStore::new(server.pool());
+
+    let goes_on = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        until("it waits", async || server.number(waits).await == 1).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(store.migrate(), goes_on);
+
+    migrated.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_stayed_with_a_renamed_table_is_named() {
+    let server = Server::start();
+    let store = server.store().await;
+    let renamed = "ALTER TABLE tower_user_sessions RENAME TO before; \
+                   ALTER TABLE tower_user_sessions_parts RENAME TO before_parts";
+    let admin = client(&server.url()).await;
+    admin.batch_execute(renamed).await.unwrap();
+
+    let error = store.migrate().await.unwrap_err();
+
+    let text = format!("{error:?}");
+    assert!(text.contains("`user_sessions_kept_until`"), "{text}");
+    let renamed = "ALTER INDEX user_sessions_kept_until RENAME TO before_kept_until";
+    admin.batch_execute(renamed).await.unwrap();
+    store.migrate().await.unwrap();
+    let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'tower_user_sessions'";
+    assert_eq!(server.number(indexes).await, 2);
+}
+
+#[tokio::test]
+async fn a_setting_that_lets_no_table_be_created_is_named() {
+    let server = Server::start();
+    for (setting, value) in [
+        ("default_transaction_read_only", "on"),
+        ("search_path", "absent"),
+    ] {
+        let of_all = format!("ALTER DATABASE postgres SET {setting} = {value}");
+        let admin = client(&server.url()).await;
+        admin.batch_execute(&of_all).await.unwrap();
+
+        let error = PostgresStore::new(server.pool())
+            .migrate()
+            .await
+            .unwrap_err();
+
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let text = error.source().unwrap().to_string();
+        assert!(text.contains(&format!("`{setting}`")), "{text}");
+        let writes = "SET default_transaction_read_only = off";
+        admin.batch_execute(writes).await.unwrap();
+        admin
+            .batch_execute("ALTER DATABASE postgres RESET ALL")
+            .await
+            .unwrap();
+    }
 }

@@ -225,6 +225,11 @@ impl Failure {
         }
     }
 
+    /// The name of the index is that of another table's.
+    pub(super) fn name_taken() -> Self {
+        Self::unsent(Of::Statement, TAKEN)
+    }
+
     /// A statement was not answered in time.
     pub(super) fn silent() -> Self {
         let cause = Cause::Text("PostgreSQL did not answer the statement in time");
@@ -244,6 +249,17 @@ impl Failure {
 
 const STANDBY: &str = "this PostgreSQL is a standby, which takes no writes: name all servers of the cluster, with \
                        `target_session_attrs=read-write`";
+
+/// A standby and a setting give the same error.
+const NO_WRITES: &str = "the server takes no writes. If it is a standby, name all servers of the cluster, with \
+                         `target_session_attrs=read-write`. Otherwise `default_transaction_read_only` is on for the user, \
+                         the database or the server";
+
+const NO_SCHEMA: &str = ". The `search_path` of the connection names no schema that exists: set it, or name a schema with \
+                         `PostgresStoreBuilder::schema`";
+
+const TAKEN: &str = "the index `user_sessions_kept_until` belongs to another table of the schema, perhaps to one that was \
+                     renamed: rename the index too, and call `migrate` again";
 
 const NO_TLS: &str = "the settings of the pool require TLS (`sslmode`), and it was made with `NoTls`: make it with a TLS \
                       connector of tokio-postgres";
@@ -301,7 +317,8 @@ impl fmt::Display for Cause {
                     // A missing privilege to use tables that exist names the table.
                     "42501" if message.contains("for schema") => f.write_str(CREATE),
                     "42501" if message.contains("for database") => f.write_str(SCHEMA),
-                    "25006" => write!(f, ". {STANDBY}"),
+                    "25006" => write!(f, ": {NO_WRITES}"),
+                    "3F000" => f.write_str(NO_SCHEMA),
                     _ => Ok(()),
                 }
             }

@@ -37,13 +37,16 @@ impl Tables {
         if self.are_there().await? {
             return Ok(());
         }
-        // One message of several statements is one transaction.
+        // One message of several statements is one transaction. A `statement_timeout` for queries of the app is too short for
+        // the wait for another node, and for the index of a large table.
         let sql = format!(
-            "SET LOCAL lock_timeout = '{TURN}'; SELECT pg_advisory_xact_lock({MIGRATES}); \
-             SET LOCAL lock_timeout = '{LOCK}'; {}",
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{TURN}'; \
+             SELECT pg_advisory_xact_lock({MIGRATES}); SET LOCAL lock_timeout = '{LOCK}'; {}",
             self.0.statements.migrate
         );
         match self.0.link.batch(Time::of(LONGEST), &sql).await {
+            // `IF NOT EXISTS` is content with an index of that name on another table. Then deletions would read all of this one.
+            Ok(()) if !self.are_there().await? => Err(Failure::name_taken().error()),
             Ok(()) => Ok(()),
             // Another node was faster.
             Err(_) if self.are_there().await.unwrap_or(false) => Ok(()),
