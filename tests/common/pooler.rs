@@ -33,6 +33,9 @@ struct Way {
     /// New connections are refused after the crash.
     refuses: AtomicBool,
     refused: AtomicBool,
+    /// Connections are opened also then, and only what they ask is refused.
+    opens: AtomicBool,
+    opened: AtomicU32,
     /// All that clients have sent.
     sent: Mutex<Vec<u8>>,
 }
@@ -47,6 +50,8 @@ impl Pooler {
             crashed: AtomicU32::new(0),
             refuses: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            opens: AtomicBool::new(false),
+            opened: AtomicU32::new(0),
             sent: Mutex::new(Vec::new()),
         });
         let shared = Arc::clone(&way);
@@ -67,6 +72,17 @@ impl Pooler {
     pub(crate) fn crashes_and_refuses_after(&self, bytes: impl AsRef<[u8]>) {
         self.way.refuses.store(true, SeqCst);
         self.crashes_after(bytes);
+    }
+
+    /// The server is away from now on: connections are opened, and what they ask is refused.
+    pub(crate) fn opens_and_refuses(&self) {
+        self.way.opens.store(true, SeqCst);
+        self.way.refused.store(true, SeqCst);
+    }
+
+    /// How many connections were opened while what they ask is refused.
+    pub(crate) fn opened(&self) -> u32 {
+        self.way.opened.load(SeqCst)
     }
 
     /// Takes new connections again.
@@ -98,7 +114,9 @@ impl Way {
             tokio::select! {
                 Ok(read) = client.read(&mut request) => {
                     let part = &request[..read];
-                    if self.refused.load(SeqCst) {
+                    // Only the message that opens a connection begins with its length.
+                    let opens = self.opens.load(SeqCst) && part.first() == Some(&0);
+                    if self.refused.load(SeqCst) && !opens {
                         return answers(&mut client, "server login has been failing, cached error: ... (server_login_retry)").await;
                     }
                     self.sent.lock().unwrap().extend(part);
@@ -119,6 +137,8 @@ impl Way {
                     if read == 0 || !crashes && client.write_all(&reply[..read]).await.is_err() {
                         return;
                     }
+                    // With the server away that was the reply to this message.
+                    self.opened.fetch_add(self.refused.load(SeqCst).into(), SeqCst);
                 }
                 else => return,
             }

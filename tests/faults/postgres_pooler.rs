@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tower_user_sessions::{
     PostgresStore, SessionLayer,
-    store::{List, SessionStore},
+    store::{List, Resolve, SessionStore},
 };
 
 use crate::common::{
@@ -92,4 +92,40 @@ async fn a_crash_behind_a_pooler_does_not_end_prepared_statements() {
         !warned.iter().any(|line| line.contains("not prepared")),
         "{warned:?}"
     );
+}
+
+/// PgBouncer opens connections while its server is away, and refuses what they ask.
+#[tokio::test]
+async fn a_connection_that_a_pooler_opens_does_not_end_the_outage_of_its_server() {
+    let log = Log::start();
+    let server = Server::start();
+    let pooler = Pooler::before(server.port).await;
+    let store = behind(&pooler, true).await;
+    let resolve = Resolve::new(signs_in(&store, "anna").await);
+
+    pooler.opens_and_refuses();
+    until("the outage is known", async || {
+        store.resolve(&resolve).await.is_err()
+    })
+    .await;
+    let (before, lines) = (pooler.opened(), log.at("answers again").len());
+    until(
+        "connections are opened for calls that are dropped",
+        async || {
+            tokio::select! {
+                biased;
+                _ = store.resolve(&resolve) => {}
+                () = tokio::task::yield_now() => {}
+            }
+            pooler.opened() >= before + 4
+        },
+    )
+    .await;
+
+    assert_eq!(log.at("answers again").len(), lines);
+    pooler.heal();
+    until("requests are answered", async || {
+        store.resolve(&resolve).await.is_ok()
+    })
+    .await;
 }

@@ -123,8 +123,8 @@ impl Beside {
                 }
                 // Into the pool.
                 drop(client);
-                self.0.gate.answered();
                 self.0.opened.notify_one();
+                self.0.gate.opened_beside();
             }
             Ok(Err(error)) => self.0.gate.failed_beside(Failure::of_pool(error)),
             Err(_elapsed) => {}

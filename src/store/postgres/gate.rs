@@ -182,6 +182,16 @@ impl Gate {
         error
     }
 
+    /// A connection that no call waited for was opened. Whether statements are answered, the next call finds out: a pooler
+    /// opens connections also while its server is away.
+    pub(super) fn opened_beside(&self) {
+        self.answered.store(Monotonic::now().as_millis(), Relaxed);
+        if let Some(outage) = &mut *self.outage() {
+            outage.pause = Duration::ZERO;
+        }
+        self.changed.notify_waiters();
+    }
+
     /// A connection that no call waited for was refused. If none has answered since, that says more than that it took long.
     pub(super) fn failed_beside(&self, failure: Failure) {
         if let Some(outage) = &mut *self.outage() {
