@@ -214,3 +214,38 @@ async fn requests_that_wait_for_a_lock_of_the_table_leave_no_connections_behind(
     })
     .await;
 }
+
+/// Each end of a sign-in that was given up takes two round trips. One of them may wait for the lock of another transaction.
+#[tokio::test]
+async fn a_sign_in_that_cannot_be_given_up_yet_holds_up_no_other_one() {
+    let server = Server::start();
+    let store = server.store().await;
+    let (first, second) = (
+        signs_in(&store, "anna").await,
+        signs_in(&store, "bert").await,
+    );
+    let admin = client(&server.url()).await;
+    let lock = "BEGIN; SELECT FROM tower_user_sessions WHERE user_id = 'anna' FOR UPDATE";
+    admin.batch_execute(lock).await.unwrap();
+    let waiting = async || {
+        let waits =
+            "SELECT pid || ' ' || query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        let row = server.ask(waits).await.pop();
+        row.map(|row| row.get::<_, String>(0))
+    };
+
+    store.end_undelivered(first.tag(), first.session_id());
+    until("it waits for the lock", async || waiting().await.is_some()).await;
+    let waits = waiting().await;
+    store.end_undelivered(second.tag(), second.session_id());
+    until("the other one has ended", async || {
+        !is_live(&store, &second).await
+    })
+    .await;
+
+    // The first one has not come to its end meanwhile.
+    assert!(waits.is_some() && waiting().await == waits);
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(store.drain(millis(30_000)).await, 0);
+    assert!(!is_live(&store, &first).await);
+}

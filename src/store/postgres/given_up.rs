@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, time};
+use tokio::{runtime::Handle, sync::Notify, task::JoinSet, time};
 
-use super::tables::Tables;
+use super::{listen::unless, tables::Tables};
 use crate::store::{
     SetStore,
     outage::jitter,
@@ -18,15 +18,26 @@ use crate::store::{
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How many are ended at the same time: each takes two round trips, and one may wait for a lock.
+const AT_ONCE: usize = 4;
+
 /// The task that ends them, while there are any.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp {
     worker: Mutex<Worker>,
     /// Wakes who waits for all to have ended.
     ended: Notify,
+    /// Wakes the task: one more is to be ended.
+    added: Arc<Notify>,
 }
 
 impl GivenUp {
+    /// One more is to be ended.
+    pub(super) fn add(self: &Arc<Self>, sets: &SetStore<Tables>) {
+        self.added.notify_one();
+        self.work(sets);
+    }
+
     /// Starts the task, unless it runs. Without a runtime the next operations end them.
     pub(super) fn work(self: &Arc<Self>, sets: &SetStore<Tables>) {
         let Ok(runtime) = Handle::try_current() else {
@@ -35,7 +46,8 @@ impl GivenUp {
         let mut worker = self.worker();
         if !worker.runs() {
             sets.recover_given_up();
-            worker.start(|shift| end_all(Arc::downgrade(self), sets.clone(), shift));
+            let (this, added) = (Arc::downgrade(self), Arc::clone(&self.added));
+            worker.start(|shift| end_all(this, sets.clone(), added, shift));
         } else if worker.comes_into_doubt() {
             let (this, sets) = (Arc::clone(self), sets.clone());
             // Nothing may drive the runtime of the task.
@@ -75,10 +87,15 @@ impl GivenUp {
 }
 
 /// Ends them all. It has no hold on its `GivenUp`: that goes with the last clone of the store, and stops this task.
-async fn end_all(given_up: Weak<GivenUp>, sets: SetStore<Tables>, shift: Shift) {
+async fn end_all(
+    given_up: Weak<GivenUp>,
+    sets: SetStore<Tables>,
+    added: Arc<Notify>,
+    shift: Shift,
+) {
     let mut pause = SHORTEST;
     loop {
-        while sets.end_waiting(|| true).await > 0 {
+        while end_several(&sets, &added).await > 0 {
             time::sleep(jitter(pause)).await;
             pause = (2 * pause).min(LONGEST);
         }
@@ -92,6 +109,25 @@ async fn end_all(given_up: Weak<GivenUp>, sets: SetStore<Tables>, shift: Shift) 
             given_up.ended.notify_waiters();
             return;
         }
+    }
+}
+
+/// Ends all that wait, until the storage fails. Returns how many are left.
+async fn end_several(sets: &SetStore<Tables>, added: &Notify) -> usize {
+    // Dropped with this task, they put back what they have not ended.
+    let mut tasks = JoinSet::new();
+    let mut more = sets.given_up().min(AT_ONCE);
+    loop {
+        for _ in 0..more {
+            let sets = sets.clone();
+            tasks.spawn(async move { sets.end_waiting(|| true).await });
+        }
+        more = match unless(added.notified(), tasks.join_next()).await {
+            Some(None) => return sets.given_up(),
+            // It found nothing more, or the storage failed.
+            Some(Some(_)) => 0,
+            None => usize::from(tasks.len() < AT_ONCE),
+        };
     }
 }
 

@@ -354,6 +354,6 @@ impl SessionStore for PostgresStore {
     /// Repeats the end until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         self.sets.end_undelivered(tag, id);
-        self.given_up.work(&self.sets);
+        self.given_up.add(&self.sets);
     }
 }
