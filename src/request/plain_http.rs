@@ -26,7 +26,7 @@ pub(crate) fn is_from_plain_http(headers: &HeaderMap, uri: &Uri) -> bool {
 
 /// Whether a page of the app on plain http on this machine sent this request, in Safari or another browser of WebKit.
 ///
-/// WebKitGTK 2.50 keeps no `Secure` cookie there, and Safari none up to 26.
+/// WebKitGTK 2.50 keeps no `Secure` cookie there, as most versions of Safari.
 pub(crate) fn is_from_webkit_on_this_machine(headers: &HeaderMap, uri: &Uri) -> bool {
     let host = plain_http_host(headers);
     let is_here = host.is_some_and(|host| is_loopback(host) && is_own(host, headers, uri));
