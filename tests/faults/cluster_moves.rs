@@ -15,14 +15,14 @@ use std::sync::{
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore, UserId,
-    store::{ManualClock, RedisSource, SessionStore, conformance},
+    store::{ManualClock, RedisSource, Resolve, SessionStore, conformance},
 };
 
 use crate::common::{
     cluster::{Cluster, slot},
     crowd::{all_answered, load, names, p99, people, report},
     load::millis,
-    people::{is_live, signs_in},
+    people::{is_live, signs_in, until},
     redis::try_ask,
 };
 
@@ -103,6 +103,34 @@ async fn a_key_that_waits_between_two_nodes_is_found_on_either() {
 async fn the_same_where_the_node_that_gives_it_away_does_not_say_where_it_is() {
     let announced = ["--cluster-preferred-endpoint-type", "hostname"];
     a_key_waits(&announced, "?").await;
+}
+
+// T51
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_leads_nowhere_is_not_believed_because_it_could_not_be_asked_about_once() {
+    let mut cluster = Cluster::start(&["--cluster-preferred-endpoint-type", "hostname"]).await;
+    cluster.grow().await;
+    let nowhere = "CONFIG SET cluster-announce-hostname nowhere.invalid";
+    let _: () = cluster.nodes[6].ask(nowhere).await;
+    until("the name is known", async || {
+        let nodes: String = cluster.nodes[0].ask("CLUSTER NODES").await;
+        nodes.contains("nowhere.invalid")
+    })
+    .await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let user = names(&store, "user", true, 1).remove(0);
+    let slot = slots(&store, std::slice::from_ref(&user))[0];
+    let token = signs_in(&store, &user).await;
+    cluster.begins_to_move(slot, 0, 6).await;
+    cluster.moves_keys(slot, 0, 6).await;
+    let answered = async || store.resolve(&Resolve::new(token.clone())).await.is_ok();
+
+    let _: () = cluster.nodes[0].ask("ACL SETUSER default -cluster").await;
+    assert!(!answered().await, "it leads nowhere");
+    let _: () = cluster.nodes[0].ask("ACL SETUSER default +cluster").await;
+
+    until("the node is asked again", answered).await;
+    assert!(is_live(&store, &token).await);
 }
 
 /// `ASK` names this host.

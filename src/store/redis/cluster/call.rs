@@ -120,10 +120,11 @@ impl Inner {
         let host = self.host(from);
         let mut named = Address::parse(node, &host);
         match named.as_ref().and_then(|to| self.at(to)) {
-            Some(known) if !known.is(from) => return named,
             // Without a host it is the port of that node itself.
-            Some(_) => named = None,
-            None => {}
+            Some(known) if known.is(from) => named = None,
+            // One that is down may be an address that leads nowhere.
+            Some(known) if !known.link.is_down() => return named,
+            Some(_) | None => {}
         }
         let answer = from.link.ask(&question(), self.patience()).await;
         let view = answer.and_then(|answer| self.view(&answer, &host));
