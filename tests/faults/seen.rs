@@ -212,6 +212,7 @@ fn the_outage_of_a_primary_that_is_lost_is_two_log_lines_too() {
             store.resolve(&Resolve::new(token.clone())).await.is_ok()
         })
         .await;
+        until("its end is logged", async || !log.at(" INFO ").is_empty()).await;
         cluster.nodes[0].port
     });
 

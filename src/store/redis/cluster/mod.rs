@@ -193,7 +193,7 @@ impl Inner {
         changed.lost.iter().for_each(|link| link.lose());
         let until = now.saturating_add(millis(self.deadline).saturating_mul(2));
         for link in changed.retired {
-            link.retire(now);
+            link.lose();
             lock(&self.closing).push((link, until));
         }
         self.changed.notify_waiters();

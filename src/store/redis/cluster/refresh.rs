@@ -86,15 +86,23 @@ impl Inner {
 
     /// Closes links without slots whose calls were answered, and those that will not answer. Says whether some are left.
     fn close_idle(&self, now: i64) -> bool {
-        let mut closing = lock(&self.closing);
-        closing.retain(|(link, until)| {
-            let is_open = !link.is_idle() && !link.is_down() && now < *until;
-            if !is_open {
-                link.close();
-            }
-            is_open
-        });
-        !closing.is_empty()
+        let mut closed = Vec::new();
+        let is_left = {
+            let mut closing = lock(&self.closing);
+            closing.retain(|(link, until)| {
+                let is_open = !link.is_idle() && !link.is_down() && now < *until;
+                if !is_open {
+                    closed.push(Arc::clone(link));
+                }
+                is_open
+            });
+            !closing.is_empty()
+        };
+        for link in closed {
+            link.report_gone(now);
+            link.close();
+        }
+        is_left
     }
 
     /// Reads the map from the first node that answers, one after the other.

@@ -92,10 +92,10 @@ impl Link {
         self.0.changed.notify_waiters();
     }
 
-    /// Other nodes serve all of its slots now. If it is down, that ends its outage.
-    pub(in super::super) fn retire(&self, now: i64) {
-        self.lose();
-        if let Some(after) = self.0.state().down_for(now) {
+    /// It is not used any more, because other nodes serve all of its slots. If it is down, that ends its outage.
+    pub(in super::super) fn report_gone(&self, now: i64) {
+        let lasted = self.0.state().down_for(now);
+        if let Some(after) = lasted {
             tracing::info!(
                 server = %self.server(),
                 after_ms = after,
