@@ -318,7 +318,8 @@ impl fmt::Display for Cause {
                     "42501" if message.contains("for schema") => f.write_str(CREATE),
                     "42501" if message.contains("for database") => f.write_str(SCHEMA),
                     "25006" => write!(f, ": {NO_WRITES}"),
-                    "3F000" => f.write_str(NO_SCHEMA),
+                    // A schema that is named and absent is in the message.
+                    "3F000" if message.contains("to create in") => f.write_str(NO_SCHEMA),
                     _ => Ok(()),
                 }
             }

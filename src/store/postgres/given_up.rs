@@ -66,6 +66,8 @@ impl GivenUp {
         sets: &SetStore<Tables>,
         within: Duration,
     ) -> usize {
+        // As many as may are ended at the same time, from now on.
+        self.added.notify_one();
         let all = async {
             loop {
                 let ended = self.ended.notified();
@@ -93,8 +95,8 @@ async fn end_all(
     added: Arc<Notify>,
     shift: Shift,
 ) {
-    let mut pause = SHORTEST;
     loop {
+        let mut pause = SHORTEST;
         while end_several(&sets, &added).await > 0 {
             time::sleep(jitter(pause)).await;
             pause = (2 * pause).min(LONGEST);
@@ -126,7 +128,11 @@ async fn end_several(sets: &SetStore<Tables>, added: &Notify) -> usize {
             Some(None) => return sets.given_up(),
             // It found nothing more, or the storage failed.
             Some(Some(_)) => 0,
-            None => usize::from(tasks.len() < AT_ONCE),
+            None => {
+                // Those that are done leave room.
+                while tasks.try_join_next().is_some() {}
+                usize::from(tasks.len() < AT_ONCE)
+            }
         };
     }
 }

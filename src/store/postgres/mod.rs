@@ -254,7 +254,8 @@ impl PostgresStore {
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        if self.sets.given_up() > 0 {
+        let given_up = self.sets.given_up();
+        if given_up > 0 {
             // Its task may have ended with its runtime.
             self.given_up.work(&self.sets);
         }
@@ -263,6 +264,9 @@ impl PostgresStore {
             return Err(StoreError::new(StoreErrorKind::Timeout).known_not_run());
         }
         let answer = time::timeout(left(deadline), operation).await;
+        if self.sets.given_up() > given_up {
+            self.given_up.add(&self.sets);
+        }
         answer.unwrap_or_else(|_elapsed| Err(StoreError::new(StoreErrorKind::Timeout)))
     }
 }
