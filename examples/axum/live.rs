@@ -67,11 +67,13 @@ async fn tick(mut socket: WebSocket, live: LiveSession) {
         _ => close_code::POLICY,
     };
     let close = CloseFrame { code, reason };
-    // The client may be gone already.
-    let _ = socket.send(Message::Close(Some(close))).await;
-    // Until it closes too. A connection that ends while the client still sends loses the code and the reason.
-    let gone = async { while let Some(Ok(_)) = socket.recv().await {} };
-    let _ = tokio::time::timeout(FAREWELL, gone).await;
+    let farewell = async {
+        // The client may be gone already, or may not read.
+        let _ = socket.send(Message::Close(Some(close))).await;
+        // Until it closes too. A connection that ends while the client still sends loses the code and the reason.
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
 /// Browsers send the cookie with a WebSocket of any site: only a page of this one may open it.

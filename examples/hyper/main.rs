@@ -48,14 +48,19 @@ async fn main() -> io::Result<()> {
         .limit(Limit::at_most(3))
         .reply_with(problem);
     let mut connections = auto::Builder::new(TokioExecutor::new());
-    // With it hyper leaves a client that takes 30 s to send the head of a request.
+    // With it hyper leaves a client that takes 30 s for the head of a request, once it has sent a byte.
     connections.http1().timer(TokioTimer::new());
     let open = GracefulShutdown::new();
     let mut stop = pin!(signal::ctrl_c());
     loop {
         let accepted = tokio::select! {
+            // First, for it listens to the signal from when it is asked first.
+            biased;
+            stopped = &mut stop => {
+                stopped?;
+                break;
+            }
             accepted = listener.accept() => accepted,
-            _ = &mut stop => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -84,6 +89,8 @@ async fn main() -> io::Result<()> {
             }
         });
     }
+    // Clients that come now are refused at once.
+    drop(listener);
     let _requests_that_take_longer_are_cut_off = time::timeout(LINGER, open.shutdown()).await;
     Ok(())
 }
