@@ -232,7 +232,7 @@ impl Default for SessionCookie {
 
 impl SessionCookieBuilder {
     /// Whether the cookie is sent over https only. Chrome and Firefox send it on
-    /// `http://localhost` too, Safari does not.
+    /// `http://localhost` too, most versions of Safari do not.
     ///
     /// Never say no in production: everyone on the network can read the token and sign in with it.
     /// [`build`](Self::build) then logs a warning once. See [`SessionCookie::danger_insecure`].

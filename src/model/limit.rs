@@ -30,7 +30,7 @@ pub struct Limit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
     /// Other sessions end. First come unused sessions, whose token no request ever sent, if they are older than 20 s. Then
-    /// come younger unused ones with the address and the user agent of this sign-in. At last come sessions in use, the least
+    /// come younger unused ones with the address and the user agent of this sign-in. At last come all others, the least
     /// recently active first. On a tie the oldest ends first, then the lowest id.
     Evict,
     /// The new sign-in is refused and no session changes. Never used sessions that are older than 20 s do not

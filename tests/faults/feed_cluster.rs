@@ -127,7 +127,12 @@ async fn while_the_slot_in_which_a_node_hears_itself_moves_the_others_are_truste
 #[tokio::test]
 async fn a_connection_that_listens_stays_when_a_slot_moves_while_an_answer_is_due() {
     let cluster = Cluster::of(3, &["--enable-debug-command", "yes"]).await;
-    let a = live(&cluster, RedisLive::ends());
+    // What waits while the server sleeps is not late.
+    let source = RedisSource::cluster(cluster.urls()).unwrap();
+    let a = RedisStore::builder(source)
+        .live(RedisLive::ends())
+        .deadline(Duration::from_secs(20))
+        .build();
     let (user, tag) = user_of(&cluster, &a, 0, 1).await;
     let reader = Reader::trusting(&a, tag).await;
     let listener = async || {
