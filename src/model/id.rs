@@ -1,12 +1,14 @@
 //! The id of a session, which is public.
 
-use std::{borrow::Cow, error, fmt, str::FromStr};
+use std::{error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::random::{self, RandomError};
+use super::{
+    from_text::from_text,
+    random::{self, RandomError},
+};
 
 /// The id of a session: it names the session in lists, logs and events, and signs nobody in.
 ///
@@ -118,8 +120,7 @@ impl Serialize for SessionId {
 
 impl<'de> Deserialize<'de> for SessionId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        from_text(deserializer)
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod data;
 mod device_id;
 pub(crate) mod ended;
 pub(crate) mod event;
+pub(crate) mod from_text;
 mod hidden;
 pub(crate) mod hints;
 pub(crate) mod id;

@@ -1,8 +1,10 @@
 //! The id of a user.
 
-use std::{borrow::Cow, error, fmt, str::FromStr, sync::Arc};
+use std::{error, fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::from_text::from_text;
 
 /// The id of a user of your app: text of 1 to 255 bytes.
 ///
@@ -118,8 +120,7 @@ impl Serialize for UserId {
 
 impl<'de> Deserialize<'de> for UserId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        from_text(deserializer)
     }
 }
 

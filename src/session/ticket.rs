@@ -1,12 +1,12 @@
 //! The ticket of a sign-in that the limit refused.
 
-use std::{borrow::Cow, error, fmt, str::FromStr};
+use std::{error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 use crate::{
-    model::{Realm, Token, UserId},
+    model::{Realm, Token, UserId, from_text::from_text},
     store::Ticketed,
 };
 
@@ -83,8 +83,7 @@ impl FromStr for Ticket {
 
 impl<'de> Deserialize<'de> for Ticket {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        from_text(deserializer)
     }
 }
 
