@@ -26,7 +26,8 @@ impl<R> SessionLayer<R> {
     /// If Chromium has sent the new token and crashes within 30 s, it loses it and sends the previous one again. Firefox writes it
     /// to disk at once. Within the grace time the browser gets the new token again, if it has the user agent of the sign-in and an
     /// address in the network of the sign-in. Otherwise it is signed out when the grace time is over, with the reason
-    /// `token_reuse`. That also happens in an app that passes on no addresses: see [`PeerAddr`](crate::PeerAddr).
+    /// `token_reuse`. That also happens in an app that passes on no addresses: see [`PeerAddr`](crate::PeerAddr). The log says so
+    /// once, when a browser's token rotates and neither this request nor the sign-in had an address.
     ///
     /// Defaults to 2 minutes: long enough to start a crashed browser again. With zero the previous token stops with
     /// the first request that sends the new one. More than 400 days counts as that.

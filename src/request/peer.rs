@@ -11,7 +11,7 @@ use http::Extensions;
 /// the proxy: use [`SessionLayer::client_ip`](crate::SessionLayer) instead.
 ///
 /// Insert it outside of the `SessionLayer`, which reads it first. Inside of the layer it has no effect, and no line of the
-/// log says so. In axum it comes from `ConnectInfo`, and its middleware is added after the `SessionLayer`:
+/// log says so unless tokens rotate. In axum it comes from `ConnectInfo`, and its middleware is added after the `SessionLayer`:
 ///
 /// ```
 /// use std::net::SocketAddr;

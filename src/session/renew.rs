@@ -79,6 +79,7 @@ impl Session {
         match self.ask(token, &next, Renewal::Derived(salt)).await? {
             Rotated::Rotated(record) => {
                 self.report_renewed(EventKind::Rotated, &record);
+                self.warn_of_no_addresses(&record);
                 self.state().renewed(next, *record);
             }
             Rotated::Took(salt) => {
@@ -89,6 +90,37 @@ impl Session {
             Rotated::Ended => return Err(self.ended_meanwhile()),
         }
         Ok(())
+    }
+
+    /// A browser gets a lost token again only in the network of its sign-in, so without addresses it does not.
+    fn warn_of_no_addresses(&self, record: &Record) {
+        let Rules {
+            rotation,
+            no_addresses,
+            ..
+        } = &*self.0.rules;
+        if no_addresses.is_completed() {
+            return;
+        }
+        let (way, client) = {
+            let state = self.state();
+            (state.sent.way, state.sender.client())
+        };
+        // A client without a user agent is no browser, but a script or a test of the app.
+        let is_browser = way == Some(Way::Cookie) && client.user_agent().is_some();
+        // If the sign-in had one, the app does pass them on.
+        let has_address = [&client, record.client()]
+            .iter()
+            .any(|client| client.address().is_some());
+        if is_browser && !has_address && !rotation.grace.is_zero() {
+            no_addresses.call_once(|| {
+                tracing::warn!(
+                    "a token was rotated, and the address of its browser is unknown. If the browser crashes before it has written \
+                     the new cookie to disk, its user is signed out after the grace time: pass on `PeerAddr`, or set \
+                     `SessionLayer::client_ip` behind a proxy"
+                );
+            });
+        }
     }
 
     async fn prove_now(&self, token: &Token, next: &Token) -> Result<(), CommitError> {

@@ -1,6 +1,11 @@
 //! The settings of a layer that its sessions follow.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use super::{
     audit::Audit, client_change::OnClientChanged, live::Registry, not_before::NotBefore,
@@ -28,6 +33,8 @@ pub(crate) struct Rules {
     pub(crate) rotation: RotationRules,
     /// Which bearer clients were offered a new token a moment ago.
     pub(crate) offered: Offered,
+    /// The log has said that tokens rotate and that no addresses are known.
+    pub(crate) no_addresses: Arc<Once>,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
     pub(crate) on_client_changed: Option<OnClientChanged>,
@@ -67,6 +74,7 @@ impl Rules {
                 reuse_ends: true,
             },
             offered: Offered::default(),
+            no_addresses: Arc::new(Once::new()),
             devices: None,
             on_client_changed: None,
             audit: Audit::default(),

@@ -13,9 +13,13 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use tower_user_sessions::{SessionLayer, UserSessions};
+use tower_user_sessions::{SessionLayer, TokenSource, UserSessions};
 
-use crate::common::http::{Answer, Client, HOUR, ids, store, user};
+use crate::common::{
+    alone::is_alone,
+    http::{Answer, Client, HOUR, ids, store, user},
+    log::Log,
+};
 
 const GRACE: Duration = Duration::from_secs(120);
 const MS: Duration = Duration::from_millis(1);
@@ -237,4 +241,73 @@ async fn a_slow_request_with_a_previous_token_is_not_taken_for_reuse() {
     let (answer, ()) = tokio::join!(slow, meanwhile);
     assert!(answer.sets_no_cookie());
     assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
+/// Signs in at the first address, and rotates at the second one.
+async fn rotates(mut client: Client, signs_in: Option<&str>, rotates: Option<&str>) {
+    let parsed = |address: Option<&str>| address.map(|address| address.parse().unwrap());
+    client.peer = parsed(signs_in);
+    client.log_in("alice").await;
+    client.peer = parsed(rotates);
+    let before = client.token();
+    client
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+    assert_ne!(client.token(), before);
+}
+
+// T48
+#[tokio::test]
+async fn each_layer_warns_once_that_it_knows_no_address_of_a_browser_whose_token_rotates() {
+    let name = "each_layer_warns_once_that_it_knows_no_address_of_a_browser_whose_token_rotates";
+    if !is_alone(module_path!(), name) {
+        return;
+    }
+    let log = Log::start();
+    let layers = [(); 2].map(|()| SessionLayer::new(store().0));
+
+    for layer in layers.iter().chain(&layers) {
+        rotates(Client::new(layer), None, None).await;
+    }
+
+    let lines = log.at("WARN");
+    assert_eq!(lines.len(), 2, "{}", log.text());
+    let advises = |line: &String| line.contains("pass on `PeerAddr`");
+    assert!(lines.iter().all(advises), "{}", log.text());
+}
+
+// T48
+#[tokio::test]
+async fn addresses_scripts_and_settings_without_a_lost_token_are_no_warning() {
+    let name = "addresses_scripts_and_settings_without_a_lost_token_are_no_warning";
+    if !is_alone(module_path!(), name) {
+        return;
+    }
+    let log = Log::start();
+    let layer = || SessionLayer::new(store().0);
+    let home = Some("198.51.100.4");
+
+    for (signs_in, later) in [(home, home), (home, None), (None, home)] {
+        rotates(Client::new(&layer()), signs_in, later).await;
+    }
+    rotates(
+        Client::new(&layer().rotation_grace(Duration::ZERO)),
+        None,
+        None,
+    )
+    .await;
+    let mut script = Client::new(&layer());
+    script.user_agent = "";
+    rotates(script, None, None).await;
+    let mut app = Client::new(&layer().token_source(TokenSource::Bearer));
+    let signs_in = app.send(|session| async move { session.log_in(user("alice")).unwrap() });
+    let bearer = format!(
+        "Bearer {}",
+        signs_in.await.header("x-session-token").unwrap()
+    );
+    app.headers.insert("authorization", bearer.parse().unwrap());
+    let rotation = app.send(|session| async move { session.rotate().unwrap() });
+    assert!(rotation.await.header("x-session-token").is_some());
+
+    assert_eq!(log.at("WARN"), [""; 0]);
 }
