@@ -65,6 +65,27 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_version_of_a_browser_is_alike_at_first_glance() {
+        let is_alike = |now: &str, before: &str| {
+            let [now, before] = [now, before].map(|agent| (None, Some(agent.as_bytes())));
+            alike(now, before)
+        };
+        for now in [
+            CHROME.replace("142.0", "143.1"),
+            CHROME.replace("142.0.0.0", "99.1"),
+            CHROME.replace("NT 10.0", "NT 10_0_1"),
+        ] {
+            assert!(is_alike(&now, CHROME), "{now}");
+        }
+        assert!(!is_alike(&CHROME.replace("Chrome", "Chromium"), CHROME));
+
+        // Nothing else is known of these: neither browser nor system.
+        let now = client("192.0.2.1", "Kiosk (rev 2.10)");
+        assert!(same_client(&now, &client("192.0.2.1", "Kiosk (rev 2.9)")));
+        assert!(!same_client(&now, &client("192.0.2.1", "Panel (rev 2.10)")));
+    }
+
+    #[test]
     fn an_address_in_the_same_network_and_a_newer_version_are_the_same_client() {
         let before = client("192.0.2.1", CHROME);
         for (address, agent) in [

@@ -110,22 +110,32 @@ mod tests {
         assert_eq!((noted, recent.get(id)), ([true, false, true], Some(3)));
     }
 
-    #[test]
-    fn a_full_share_forgets_what_no_longer_counts_first() {
+    /// Notes one more in one share than it takes. Returns what it knows then.
+    fn overfilled(counts: impl Fn(&usize) -> bool) -> Vec<usize> {
         let recent = Recent::default();
         let id = |number: usize| {
             let [.., high, low] = number.to_be_bytes();
             SessionId::from_bytes([0, high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0])
         };
-
         for number in 0..=SHARE {
-            recent.note(id(number), number, |known| *known < 10);
+            recent.note(id(number), number, &counts);
         }
+        let known = (0..=SHARE).filter_map(|number| recent.get(id(number)));
+        known.collect()
+    }
 
-        let known: Vec<usize> = (0..=SHARE)
-            .filter_map(|number| recent.get(id(number)))
-            .collect();
+    #[test]
+    fn a_full_share_forgets_what_no_longer_counts_first() {
+        let known = overfilled(|known| *known < 10);
+
         assert_eq!(known, [&Vec::from_iter(0..10)[..], &[SHARE]].concat());
+    }
+
+    #[test]
+    fn a_share_full_of_what_still_counts_forgets_all_of_it() {
+        let known = overfilled(|_| true);
+
+        assert_eq!(known, [SHARE]);
     }
 
     // T2

@@ -282,12 +282,9 @@ async fn the_first_message_of_a_node_to_itself_begins_an_epoch() {
     assert!(reader.epochs() >= 2, "{}", reader.epochs());
 }
 
-// T47 T72
-#[tokio::test]
-async fn the_reuse_of_a_token_in_memory_is_reported_with_the_end_of_its_session() {
-    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
-    let store = MemoryStore::builder().clock(clock.clone()).build();
-    let previous = signs_in(&store, "alice").await;
+/// A previous token is reused, and the reader of the store hears of the end.
+async fn reuse_arrives(store: &impl SessionStore, clock: &ManualClock) {
+    let previous = signs_in(store, "alice").await;
     let (tag, id) = (previous.tag(), previous.session_id());
     let salt = Salt::from_bytes([7; 16]);
     let next = previous.successor(&salt);
@@ -295,10 +292,23 @@ async fn the_reuse_of_a_token_in_memory_is_reported_with_the_end_of_its_session(
     store.rotate(&rotate).await.unwrap();
     store.resolve(&Resolve::new(next)).await.unwrap();
     clock.advance(DAY / 24);
-    let reader = Reader::of(&store);
+    let reader = Reader::of(store);
 
     store.resolve(&Resolve::new(previous)).await.unwrap();
 
     let ended = FeedNews::Ended(vec![(id, EndReason::TokenReuse)]);
     assert_eq!(reader.news(tag).await, [ended]);
+}
+
+// T47 T72
+#[tokio::test]
+async fn the_reuse_of_a_token_in_memory_and_in_a_file_is_reported_with_the_end_of_its_session() {
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let memory = MemoryStore::builder().clock(clock.clone()).build();
+    reuse_arrives(&memory, &clock).await;
+
+    let directory = TempDir::new().unwrap();
+    let file = FileStore::builder().clock(clock.clone());
+    let file = file.open(directory.path().join("sessions.db")).unwrap();
+    reuse_arrives(&file, &clock).await;
 }
