@@ -158,9 +158,10 @@ fn a_server_that_takes_no_new_connection_is_a_log_line_before_the_last_one_break
 #[test]
 fn a_cluster_that_is_away_is_a_log_line_of_its_map_or_of_its_links() {
     let log = Log::start();
+    let recorder = DebuggingRecorder::new();
 
     // On one thread, whose lines are read.
-    recorded(&DebuggingRecorder::new(), async {
+    recorded(&recorder, async {
         let mut seed = node(&[]);
         let _: () = seed.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
         seed.kill();
@@ -194,14 +195,18 @@ fn a_cluster_that_is_away_is_a_log_line_of_its_map_or_of_its_links() {
     assert!(down[0].contains("127.0.0.1:"), "{down:?}");
     assert!(down[0].contains("Connection refused"), "{down:?}");
     assert!(up[0].contains("after_ms"), "{up:?}");
+    let measured = measured("redis_", &recorder);
+    assert_eq!(measured["changes_total down"], 2, "{measured:?}");
+    assert_eq!(measured["changes_total up"], 1, "{measured:?}");
 }
 
 // T70
 #[test]
 fn the_outage_of_a_primary_that_is_lost_is_two_log_lines_too() {
     let log = Log::start();
+    let recorder = DebuggingRecorder::new();
 
-    let port = recorded(&DebuggingRecorder::new(), async {
+    let port = recorded(&recorder, async {
         let mut cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]).await;
         let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
         let user = names(&store, "user", true, 1).remove(0);
@@ -224,6 +229,9 @@ fn the_outage_of_a_primary_that_is_lost_is_two_log_lines_too() {
     assert!(up[0].contains("other nodes of the Redis Cluster"), "{up:?}");
     assert!(up[0].contains(&server), "{up:?}");
     assert!(up[0].contains("after_ms"), "{up:?}");
+    let measured = measured("redis_", &recorder);
+    assert_eq!(measured["changes_total down"], 1, "{measured:?}");
+    assert_eq!(measured["changes_total up"], 1, "{measured:?}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::clock::Monotonic,
     store::{
-        StoreErrorKind,
+        StoreErrorKind, meter,
         redis::link::{Link, Outage, RedisSource},
     },
 };
@@ -156,6 +156,7 @@ impl Inner {
         match (outage.filter(|_| !self.covers()), *since) {
             (Some(outage), None) => {
                 *since = Some(now);
+                meter::link::went(false);
                 tracing::warn!(
                     seed = %self.seeds.first.addr(),
                     kind = ?outage.kind,
@@ -165,6 +166,7 @@ impl Inner {
             }
             (None, Some(then)) => {
                 *since = None;
+                meter::link::went(true);
                 tracing::info!(
                     after_ms = Monotonic::now().as_millis().saturating_sub(then),
                     "each slot of the Redis Cluster has a node again"

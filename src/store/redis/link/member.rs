@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::clock::Monotonic,
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, meter},
 };
 
 /// One of the links of a Cluster.
@@ -96,6 +96,7 @@ impl Link {
     pub(in super::super) fn report_gone(&self, now: i64) {
         let lasted = self.0.state().down_for(now);
         if let Some(after) = lasted {
+            meter::link::went(true);
             tracing::info!(
                 server = %self.server(),
                 after_ms = after,
