@@ -59,6 +59,8 @@ impl Answers {
         let mut odd = answers
             .iter()
             .enumerate()
+            // An error names no command, so it counts as the answer to any. Most end the connection. If it was that of another
+            // command, the next answer is out of order, which ends it too.
             .filter(|(at, answer)| !matches!(answer, Value::ServerError(_)) && !fits(*at, answer));
         match odd.next() {
             None => Ok(Some(answers)),
