@@ -129,7 +129,7 @@ impl<R> SessionLayer<R> {
     /// # let _ = layer;
     /// ```
     pub fn activity_every(mut self, step: Duration) -> Self {
-        self.rules().activity_step = step;
+        self.rules().activity_every = step;
         self
     }
 

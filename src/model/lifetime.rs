@@ -66,7 +66,7 @@ impl Lifetime {
     ///
     /// The stored activity may be older than the last request by the step. So the idle time is longer by
     /// the step, but by a sixteenth at most.
-    pub(crate) fn with_activity_step(self, step: Duration) -> Self {
+    pub(crate) fn with_activity_every(self, step: Duration) -> Self {
         let more = step.min(self.idle / 16).as_millis();
         // At most 25 days, so that no digit is lost.
         let more = Duration::from_millis(u64::try_from(more).unwrap_or_default());

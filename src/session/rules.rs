@@ -22,7 +22,7 @@ pub(crate) struct Rules {
     pub(crate) realm: Realm,
     pub(crate) lifetime: Lifetime,
     /// Activity is written at most once in each of these.
-    pub(crate) activity_step: Duration,
+    pub(crate) activity_every: Duration,
     /// Whether cookies stay when the browser closes.
     pub(crate) persistent: bool,
     pub(crate) limit: LimitOf,
@@ -57,7 +57,7 @@ impl Rules {
             store,
             realm: Realm::NONE,
             lifetime: Lifetime::default(),
-            activity_step: Duration::ZERO,
+            activity_every: Duration::ZERO,
             persistent: true,
             limit: LimitOf::All(Limit::default()),
             class: ClassOf::default(),
@@ -87,7 +87,7 @@ impl Rules {
     pub(crate) fn resolve(&self, token: Token, activity: bool) -> Resolve {
         Resolve {
             activity,
-            activity_step: self.activity_step,
+            activity_every: self.activity_every,
             not_before: self.not_before.get(),
             ..Resolve::within(token, self.realm)
         }
@@ -95,7 +95,7 @@ impl Rules {
 
     /// The lifetime as it is stored.
     pub(super) fn stored(&self, lifetime: Lifetime) -> Lifetime {
-        lifetime.with_activity_step(self.activity_step)
+        lifetime.with_activity_every(self.activity_every)
     }
 }
 

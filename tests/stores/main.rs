@@ -8,7 +8,7 @@
     reason = "a test fails by panicking, and prints its figures"
 )]
 
-mod activity_step;
+mod activity_every;
 #[path = "../common/mod.rs"]
 mod common;
 mod dumps;

@@ -187,7 +187,7 @@ impl Record {
     }
 
     /// Whether a request at `now` that counts as activity is written, see
-    /// [`Resolve::activity_step`](crate::store::Resolve::activity_step).
+    /// [`Resolve::activity_every`](crate::store::Resolve::activity_every).
     ///
     /// It is if the stored activity is older than `step`. A step longer than a seventeenth of the idle
     /// time counts as that.

@@ -1,7 +1,7 @@
 //! Numbers 1, 2 and 10: which sessions are live.
 
 use super::{
-    step::follows_the_activity_step,
+    step::follows_activity_every,
     trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, ids, ids_of, quiet},
 };
 use crate::{
@@ -198,7 +198,7 @@ pub async fn records_activity_forwards_only<St: SessionStore>(
     let trial = Trial::new(2, make).await;
     only_activity_renews_the_idle_deadline(&trial).await;
     activity_renews_only_the_idle_deadline(&trial).await;
-    follows_the_activity_step(&trial).await;
+    follows_activity_every(&trial).await;
 }
 
 async fn only_activity_renews_the_idle_deadline(trial: &Trial) {

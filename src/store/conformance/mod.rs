@@ -7,7 +7,7 @@
 //! several stores may share one server. Only that clock moves, and no session lives for less than ten
 //! minutes, so that the backend's own expiry does not interfere.
 //!
-//! Build a `SetStore` or a `PostgresStore` with `activity_step(Duration::ZERO)`: the suite looks at each activity, and
+//! Build a `SetStore` or a `PostgresStore` with `activity_every(Duration::ZERO)`: the suite looks at each activity, and
 //! fails without that.
 //!
 //! # Panics
@@ -101,7 +101,7 @@ use super::{ManualClock, SessionStore};
 
 /// Tests the whole contract, number by number.
 ///
-/// Build a `SetStore` or a `PostgresStore` with `activity_step(Duration::ZERO)`. The suite looks at each activity, and by
+/// Build a `SetStore` or a `PostgresStore` with `activity_every(Duration::ZERO)`. The suite looks at each activity, and by
 /// default these write one a second.
 pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(resolves_live_sessions_only(&make)).await;

@@ -1,4 +1,4 @@
-//! Number 2, with an `activity_step`: which activity is written.
+//! Number 2, with an `activity_every`: which activity is written.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::store::{Found, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Tim
 
 const STEP: Duration = Duration::from_secs(2);
 
-/// Number 2, with an `activity_step`.
-pub(super) async fn follows_the_activity_step(trial: &Trial) {
+/// Number 2, with an `activity_every`.
+pub(super) async fn follows_activity_every(trial: &Trial) {
     only_older_activity_is_written(trial).await;
     the_idle_deadline_is_that_of_the_stored_activity(trial).await;
     a_long_step_counts_as_a_seventeenth_of_the_idle_time(trial).await;
@@ -19,7 +19,7 @@ pub(super) async fn follows_the_activity_step(trial: &Trial) {
 /// Resolves the token of a live session, as a request that counts and has this step.
 async fn steps(trial: &Trial, token: &Token, step: Duration) -> Found {
     let mut resolve = Resolve::new(token.clone());
-    resolve.activity_step = step;
+    resolve.activity_every = step;
     match trial.resolve(&resolve).await {
         Resolved::Live(found) => found,
         other => trial.broken(&format!(

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     epoch: u64,
     /// The request counted as activity.
     counted: bool,
-    activity_step: Duration,
+    activity_every: Duration,
     /// The number of the fill: the lower, the older.
     pub(super) number: u64,
     /// The last activity that was answered from here and is due to be written.
@@ -72,7 +72,7 @@ impl Entry {
             lease: lease.min(grace).min(record.idle / 16).min(left / 2),
             epoch: asked.mark.state.epoch,
             counted: resolve.activity,
-            activity_step: resolve.activity_step,
+            activity_every: resolve.activity_every,
             number: 0,
             active_at: None,
         })
@@ -143,6 +143,6 @@ impl Entry {
     /// Whether the activity of a request would be missed.
     fn is_late(&self, age: Duration, at: Timestamp) -> bool {
         let is_due = |step: Duration| step.is_zero() || self.found.record.activity_is_due(at, step);
-        age > self.lease / 4 && is_due(self.activity_step)
+        age > self.lease / 4 && is_due(self.activity_every)
     }
 }

@@ -40,7 +40,7 @@ pub struct Resolve {
     pub activity: bool,
     /// Activity is written only if the stored one is older than this. A step longer than a seventeenth of
     /// the idle time counts as that. Zero writes each.
-    pub activity_step: Duration,
+    pub activity_every: Duration,
     /// Sessions that [began](Record::began_at) earlier are not live.
     pub not_before: Option<Timestamp>,
     /// How old the answer may be if a near cache gives it, such as [`Near`](super::Near). `None` asks the store.
@@ -65,7 +65,7 @@ impl Resolve {
             digest: token.digest_in(realm),
             token,
             activity: true,
-            activity_step: Duration::ZERO,
+            activity_every: Duration::ZERO,
             not_before: None,
             near: None,
             read_at: None,

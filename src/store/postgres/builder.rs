@@ -37,7 +37,7 @@ pub struct PostgresStoreBuilder {
     schema: Option<String>,
     deadline: Duration,
     notice_kept: Duration,
-    activity_step: Duration,
+    activity_every: Duration,
     tag_key: Option<TagKey>,
     clock: Option<Clock>,
     confirm: bool,
@@ -53,7 +53,7 @@ impl PostgresStoreBuilder {
             schema: None,
             deadline: Duration::from_secs(1),
             notice_kept: NOTICE_KEPT,
-            activity_step: Duration::from_secs(1),
+            activity_every: Duration::from_secs(1),
             tag_key: None,
             clock: None,
             confirm: false,
@@ -108,7 +108,7 @@ impl PostgresStoreBuilder {
     ///
     /// Defaults to 1 s.
     pub fn activity_every(mut self, step: Duration) -> Self {
-        self.activity_step = step;
+        self.activity_every = step;
         self
     }
 
@@ -213,7 +213,7 @@ impl PostgresStoreBuilder {
             schema,
             deadline,
             notice_kept,
-            activity_step,
+            activity_every,
             tag_key,
             clock,
             confirm,
@@ -235,7 +235,7 @@ impl PostgresStoreBuilder {
         }));
         let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
-            .activity_every(activity_step)
+            .activity_every(activity_every)
             .shares(deadline);
         if confirm {
             sets = sets.confirms(|tables, urgency| Box::pin(tables.confirm(urgency)));

@@ -42,8 +42,8 @@ impl SessionSet {
     /// | tickets | n × (id, digest, mark of the realm, authenticated, works until, terms) |
     /// | sessions | n × (session id, flags, [`record`](Record::encode)) |
     ///
-    /// The flags of a session are 1 if it has data, and 2 if the answer of its `create` follows. That is `u8`: 1 first
-    /// sight, 2 replaced. Then the id of the replaced session, if flagged, and n × (session id, record) evicted ones.
+    /// The flags of a session are 1 if it has data, and 2 if the answer of its `create` follows. That is `u8`: 1 new
+    /// device, 2 replaced. Then the id of the replaced session, if flagged, and n × (session id, record) evicted ones.
     ///
     /// # Errors
     ///

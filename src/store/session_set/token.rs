@@ -84,7 +84,7 @@ impl SessionSet {
             Some(_) => false,
             None => seen(record, now),
         };
-        let step = resolve.activity_step;
+        let step = resolve.activity_every;
         // Without a step, the default, nothing has to be compared.
         let is_due = || first_use || step.is_zero() || record.activity_is_due(now, step);
         if resolve.activity && is_due() {

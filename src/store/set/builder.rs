@@ -11,7 +11,7 @@ use crate::{model::Lifetime, store::NOTICE_KEPT};
 pub struct SetStoreBuilder<S> {
     pub(super) storage: S,
     pub(super) notice_kept: Duration,
-    pub(super) activity_step: Duration,
+    pub(super) activity_every: Duration,
     pub(super) patience: Duration,
     pub(super) confirms: Option<Confirms<S>>,
     pub(super) shares: Option<Duration>,
@@ -22,7 +22,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
         Self {
             storage,
             notice_kept: NOTICE_KEPT,
-            activity_step: Duration::from_secs(1),
+            activity_every: Duration::from_secs(1),
             patience: Duration::from_secs(5),
             confirms: None,
             shares: None,
@@ -47,7 +47,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     ///
     /// Defaults to 1 s.
     pub fn activity_every(mut self, step: Duration) -> Self {
-        self.activity_step = step;
+        self.activity_every = step;
         self
     }
 

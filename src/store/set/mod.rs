@@ -68,7 +68,7 @@ struct Inner<S> {
     storage: S,
     identity: u64,
     notice_kept: Duration,
-    activity_step: Duration,
+    activity_every: Duration,
     patience: Duration,
     confirms: Option<Confirms<S>>,
     /// The deadline that the operations of a commit share, if the owner has one. Then it replaces the patience.
@@ -94,7 +94,7 @@ impl<S: SetStorage> SetStore<S> {
         let SetStoreBuilder {
             storage,
             notice_kept,
-            activity_step,
+            activity_every,
             patience,
             confirms,
             shares,
@@ -103,7 +103,7 @@ impl<S: SetStorage> SetStore<S> {
             identity: storage.identity().unwrap_or_else(identity::next),
             storage,
             notice_kept,
-            activity_step,
+            activity_every,
             patience,
             confirms,
             shares,

@@ -136,7 +136,7 @@ impl<S: SetStorage> SetStore<S> {
 impl<S: SetStorage> SessionStore for SetStore<S> {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
         let mut resolve = resolve.clone();
-        resolve.activity_step = resolve.activity_step.max(self.0.activity_step);
+        resolve.activity_every = resolve.activity_every.max(self.0.activity_every);
         let id = resolve.token.session_id();
         let task = Task {
             tag: resolve.token.tag(),

@@ -267,7 +267,7 @@ async fn a_part_that_stays_of_another_write_than_its_head_is_corrupt_at_the_thir
 }
 
 #[tokio::test]
-async fn the_activity_step_of_the_store_counts_if_it_is_longer() {
+async fn the_step_of_the_store_counts_if_it_is_longer() {
     let clock = ManualClock::at(START);
     let shelf = Shelf::on(&clock);
     let store = SetStore::builder(shelf.clone())

@@ -140,7 +140,7 @@ async fn activity_within_its_step_is_not_written() {
     let server = Server::new();
     let (mut node, token) = (server.node(), server.signs_in("alice").await);
     let mut resolve = near(&token);
-    resolve.activity_step = SECOND * 3;
+    resolve.activity_every = SECOND * 3;
     server.clock.advance(SECOND * 4);
     node.hears(0);
     node.near.resolve(&resolve).await.unwrap();

@@ -5,7 +5,7 @@
 
   KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
                         session id .. ".made" -> see `outcome`, "cut" -> ms, "barred" -> ms,
-                        "devices" -> see `first_sight`
+                        "devices" -> see `note_device`
 
   ARGV[1]   session     session id
   ARGV[2]   digest      digest of its token, 32 bytes
@@ -38,14 +38,14 @@
   ARGV[7]   given       the time, ms; "" for the server's
   ARGV[8]   redeem      id (16 bytes) and digest (32) of a ticket, then the session to end for
                         it (16) or nothing; "" for none
-  ARGV[9]   device      see `first_sight`; "" for none
+  ARGV[9]   device      see `note_device`; "" for none
   ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal, and
                         its terms; "" for none
   The last six may be left out if all are empty.
 
   Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50
                       bytes of the record, whose last activity is now, and `of`
-            {1, now, of, cutoff or false, record, data, replaced or "", first sight 1 or 0, id,
+            {1, now, of, cutoff or false, record, data, replaced or "", new device 1 or 0, id,
              record, …}  made; the sessions that ended for it follow. If it is sent again within a
                          minute and before a request with the token, at most 64 of them.
             {2, now, of, id, record, …}  these sessions reach the limit; the ticket was kept, and

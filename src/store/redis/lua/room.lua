@@ -204,29 +204,29 @@ local function moments(ids, found, positions, byte)
   end
   return names, times
 end
--- What a `create` returned beside its session, so that it can return it again. It is first sight
+-- What a `create` returned beside its session, so that it can return it again. It is new device
 -- u8, length u8 of the replaced id, that id. Then comes for each session that ended its id (16
 -- bytes), the length of its record u32, the record.
-local function outcome(first, replaced, ended)
+local function outcome(is_new, replaced, ended)
   local parts, n = nil, 0
   for at = 1, math.min(#ended, 2 * NOTICES), 2 do
     local id, record = ended[at], ended[at + 1]
     if #ended == 2 then
-      return string.char(first, #replaced) .. replaced .. id .. struct.pack(">I4", #record) .. record
+      return string.char(is_new, #replaced) .. replaced .. id .. struct.pack(">I4", #record) .. record
     end
     parts, n = parts or {}, n + 3
     parts[n - 2], parts[n - 1], parts[n] = id, struct.pack(">I4", #record), record
   end
-  return string.char(first, #replaced) .. replaced .. (parts and table.concat(parts) or "")
+  return string.char(is_new, #replaced) .. replaced .. (parts and table.concat(parts) or "")
 end
 
 -- Adds what `outcome` made of it to a reply.
 local function repeated(answer, made)
-  local first, replaced, at, id, record = 0, "", 1, nil, nil
+  local is_new, replaced, at, id, record = 0, "", 1, nil, nil
   if made then
-    first, replaced, at = struct.unpack(">BBc0", made)
+    is_new, replaced, at = struct.unpack(">BBc0", made)
   end
-  answer[7], answer[8] = replaced, first
+  answer[7], answer[8] = replaced, is_new
   local n = 8
   while made and at <= #made do
     id, record, at = struct.unpack(">c16I4c0", made, at)
@@ -263,7 +263,7 @@ end
 
 -- Remembers a device and returns whether it is new. `device` is its digest (12 bytes) and how
 -- long the devices are kept (i64).
-local function first_sight(key, device, now)
+local function note_device(key, device, now)
   local known, digests, new = redis.call("HGET", key, "devices") or "", {}, 1
   if #known > 8 and now < struct.unpack(">i8", known) then
     for at = 9, #known, 12 do

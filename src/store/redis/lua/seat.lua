@@ -13,13 +13,13 @@ for _, at in ipairs(goes) do
   local n = #ended
   ended[n + 1], ended[n + 2] = ids[at], found[at]
 end
-local first = device ~= "" and first_sight(user, device, now) or 0
+local is_new = device ~= "" and note_device(user, device, now) or 0
 local wrote, gone = { session, record }, stale(made, all.fresh)
 if #data > 0 then
   wrote[3], wrote[4] = session .. ".data", string.rep("\0", 8) .. data
 end
-if #ended > 0 or old or first == 1 then
-  wrote[#wrote + 1], wrote[#wrote + 2] = session .. ".made", outcome(first, replaced or "", ended)
+if #ended > 0 or old or is_new == 1 then
+  wrote[#wrote + 1], wrote[#wrote + 2] = session .. ".made", outcome(is_new, replaced or "", ended)
 end
 local names, times = moments(ids, found, all.noted, 44)
 for _, at in ipairs(all.over or {}) do

@@ -23,10 +23,10 @@ drop(user, all.passed, gone)
 local lives = ttl(now, lasting(kind + 128, idle), deadline)
 lives = #names > 0 and kept > lives and kept or lives
 keep(user, #marks > 0 and MINUTE > lives and MINUTE or lives)
-if not cutoff and #data == 0 and #ended == 0 and not old and first == 0 then
+if not cutoff and #data == 0 and #ended == 0 and not old and is_new == 0 then
   return header .. of
 end
-local answer = { 1, now, of, cutoff or false, record, data, replaced or "", first }
+local answer = { 1, now, of, cutoff or false, record, data, replaced or "", is_new }
 for at = 1, #ended do
   answer[at + 8] = ended[at]
 end

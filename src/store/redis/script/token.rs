@@ -24,7 +24,7 @@ impl Scripts {
         resolve: &Resolve,
     ) -> Result<Resolved, StoreError> {
         let (id, digest) = (resolve.token.session_id(), resolve.digest);
-        let step = millis(resolve.activity_step.min(Lifetime::MAX));
+        let step = millis(resolve.activity_every.min(Lifetime::MAX));
         let usual =
             resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none() && step == 0;
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {

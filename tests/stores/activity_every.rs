@@ -1,4 +1,4 @@
-//! An `activity_step` on a real Redis: requests within it write nothing there.
+//! An `activity_every` on a real Redis: requests within it write nothing there.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -135,7 +135,7 @@ async fn seen<St: SessionStore>(
     step: Duration,
 ) -> Option<(Timestamp, Timestamp, bool)> {
     let mut resolve = Resolve::new(token.clone());
-    resolve.activity_step = step;
+    resolve.activity_every = step;
     let unused = |record: &Record| {
         let rotation = record.rotation.as_deref();
         rotation.is_some_and(tower_user_sessions::store::Rotation::is_unused)
@@ -154,7 +154,7 @@ async fn the_key_outlives_a_session_whose_activity_follows_a_step() {
     let store = server.patient();
     let token = signs_in(&store, "alice").await;
     let mut resolve = Resolve::new(token.clone());
-    resolve.activity_step = HOUR;
+    resolve.activity_every = HOUR;
 
     let Resolved::Live(found) = store.resolve(&resolve).await.unwrap() else {
         panic!("the session is live");
