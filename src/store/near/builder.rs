@@ -111,10 +111,11 @@ impl<St: SessionStore> NearBuilder<St> {
             let reader: Arc<dyn FeedReader> = Arc::clone(cache) as Arc<dyn FeedReader>;
             cache.feed().read_by(Arc::downgrade(&reader))
         });
+        let entries = cache.as_ref().map_or(0, |cache| cache.most_entries());
         Near(Arc::new(Inner {
             store,
             cache,
-            late: Late::new(max_entries),
+            late: Late::new(entries),
             _interest: interest,
         }))
     }

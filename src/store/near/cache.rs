@@ -75,6 +75,11 @@ impl Cache {
         self.shards.iter().map(|shard| lock(shard).entries()).sum()
     }
 
+    /// How many entries there are at most: each lock has its share of what was set, rounded up.
+    pub(super) fn most_entries(&self) -> usize {
+        self.most.0.saturating_mul(SHARDS)
+    }
+
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).bytes()).sum()

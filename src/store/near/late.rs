@@ -39,8 +39,8 @@ const SLEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Late {
     plan: Mutex<Plan>,
-    /// How much is planned at most: outside of a runtime nobody writes it.
-    most: usize,
+    /// How many entries there are at most. The plan has room for as many: outside of a runtime nobody writes it.
+    entries: usize,
     /// Held for reading from before activity is taken out of the plan until it is written.
     writing: Arc<RwLock<()>>,
 }
@@ -57,11 +57,19 @@ struct Plan {
     worker: Worker,
 }
 
+impl Plan {
+    fn add(&mut self, active: Vec<Active>, most: usize) {
+        self.active.extend(active);
+        let over = self.active.len().saturating_sub(most);
+        self.active.drain(..over);
+    }
+}
+
 impl Late {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(entries: usize) -> Self {
         Self {
             plan: Mutex::default(),
-            most,
+            entries,
             writing: Arc::default(),
         }
     }
@@ -89,9 +97,11 @@ impl<St: SessionStore> Inner<St> {
         // Mostly the last one. Sessions with a short idle time have a shorter lease.
         let at = plan.fills.partition_point(|other| other.due <= fill.due);
         plan.fills.insert(at, fill);
-        if plan.fills.len() > this.late.most {
-            // The one that has the most time. What it asks for is written when its entry makes room.
-            plan.fills.pop_back();
+        // As many again may be of entries that were replaced.
+        if plan.fills.len() > this.late.entries.saturating_mul(2) {
+            // The one that is due first is mostly such a one. Else it is written early: no later hit would plan it again.
+            let first = plan.fills.pop_front();
+            plan.add(this.taken(first), this.late.entries);
         }
         Self::work(this, plan);
     }
@@ -100,9 +110,7 @@ impl<St: SessionStore> Inner<St> {
     pub(super) fn evicted(this: &Arc<Self>, active: Vec<Active>) {
         if !active.is_empty() {
             let mut plan = this.late.plan();
-            plan.active.extend(active);
-            let over = plan.active.len().saturating_sub(this.late.most);
-            plan.active.drain(..over);
+            plan.add(active, this.late.entries);
             Self::work(this, plan);
         }
     }

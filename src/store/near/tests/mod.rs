@@ -13,6 +13,7 @@ mod late;
 mod overlap;
 mod owed;
 mod own;
+mod plan;
 mod reported;
 mod room;
 mod wire;

@@ -296,6 +296,11 @@ pub(super) fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Option<F::Ou
     }
 }
 
+/// What comes of work that waits for nothing, outside of a runtime.
+pub(super) fn now<T>(work: impl Future<Output = T>) -> T {
+    poll(&mut Box::pin(work)).expect("it waits for nothing")
+}
+
 impl SessionStore for Wire {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
         self.call(self.0.store.resolve(resolve)).await

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use super::{
     answers::is_near,
     late::{hit, owes, stored},
-    wire::{Hold, Node, Server, near, poll},
+    wire::{Hold, Node, Server, near, now, poll},
 };
 use crate::{
     model::{EndReason, Salt, Timestamp, Token},
@@ -296,9 +296,6 @@ async fn activity_from_before_another_epoch_is_written() {
 /// On another runtime than tokio no task writes.
 #[test]
 fn outside_of_a_runtime_little_waits_and_a_flush_writes_it() {
-    fn now<T>(work: impl Future<Output = T>) -> T {
-        poll(&mut Box::pin(work)).expect("it waits for nothing")
-    }
     let server = Server::new();
     let mut node = server.node();
     node.near = Near::builder(node.wire.clone())
@@ -318,7 +315,7 @@ fn outside_of_a_runtime_little_waits_and_a_flush_writes_it() {
         assert_eq!(active.len(), 1);
         super::super::Inner::evicted(&node.near.0, active);
     }
-    assert_eq!(node.near.0.late.planned(), 128);
+    assert_eq!(node.near.0.late.planned(), 3 * 64);
     let last = server.clock.now();
 
     now(node.near.flush());
