@@ -54,7 +54,7 @@ pub(super) struct Shard {
     guests: usize,
     /// Each set once, and again if it is gone.
     seen: Vec<Seen>,
-    /// Sets that are gone in memory, with data of their sessions on the disk.
+    /// Sets that are gone in memory, with data of sessions that may be on the disk. A commit that removes them is to come.
     left: HashSet<Tag>,
 }
 
@@ -154,7 +154,9 @@ impl Shard {
     pub(super) fn take_off(&mut self, tag: Tag, group: &mut Group) {
         let left = self.left.remove(&tag);
         if let Some(entry) = self.sets.get_mut(&tag) {
-            entry.has_parts |= left;
+            if left {
+                entry.write_all();
+            }
             entry.take_off(tag, group);
         } else {
             // After a commit that failed it is not known what is on the disk.
@@ -170,12 +172,18 @@ impl Shard {
         is_read: bool,
         now: Timestamp,
     ) -> Option<Landed> {
-        let entry = self.sets.get_mut(&tag)?;
+        let Some(entry) = self.sets.get_mut(&tag) else {
+            if !written {
+                self.left.insert(tag);
+            }
+            return None;
+        };
         let landed = entry.land(written, is_read, now);
         // Of a user whose only sign-in failed there is nothing, or a mark that is over. The thread that writes undoes it on
-        // the disk.
+        // the disk, also if the user signs in again before.
         let until = entry.set.kept_until().unwrap_or(now);
         if !written && until <= now && entry.is_idle() {
+            self.left.insert(tag);
             self.remove(tag);
         } else if entry.due.is_none_or(|due| until < due) {
             // The session may have ended, or live shorter.
@@ -218,5 +226,76 @@ impl Shard {
         let is_due = |entry: &Entry, at| entry.due == Some(at);
         self.due.shrink(&mut self.sets, is_due);
         self.seen.len() > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Token, UserId},
+        store::{Authenticated, Create},
+    };
+
+    const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+    fn tag() -> Tag {
+        Tag::from_bytes([7; 12])
+    }
+
+    /// Queues a sign-in, whose session has data or not.
+    fn signs_in(shard: &mut Shard, has_data: bool) {
+        let token = Token::random(tag()).unwrap();
+        let user = UserId::new("alice").ok();
+        let mut create = Create::new(&token, user, Authenticated::At(NOW));
+        if has_data {
+            create.changes.set("theme", "dark");
+        }
+        let kept = Duration::ZERO;
+        let step = shard.change(tag(), Some(false), |set, _| set.create(&create, NOW, kept));
+        assert!(matches!(step, Some(Step::Changed(_, _, true))));
+    }
+
+    /// A commit of the set. Returns whether it removes data that it does not know of.
+    fn commits(shard: &mut Shard, written: bool) -> bool {
+        let mut group = Group::new(1);
+        shard.take_off(tag(), &mut group);
+        shard.land(tag(), written, false, NOW);
+        group
+            .parts
+            .iter()
+            .any(|parts| parts.tag == tag() && parts.all)
+    }
+
+    #[test]
+    fn after_a_first_sign_in_that_failed_the_next_one_of_that_user_removes_its_data() {
+        // The commit that undoes it may fail too.
+        for undone in 0..3 {
+            let mut shard = Shard::default();
+            signs_in(&mut shard, true);
+            commits(&mut shard, false);
+            for _ in 0..undone {
+                assert!(commits(&mut shard, false), "{undone}");
+            }
+            assert_eq!(shard.sets(), 0);
+
+            signs_in(&mut shard, false);
+
+            assert!(commits(&mut shard, true), "{undone}");
+            signs_in(&mut shard, false);
+            assert!(!commits(&mut shard, true), "{undone}");
+        }
+    }
+
+    #[test]
+    fn what_a_commit_removed_is_not_remembered() {
+        let mut shard = Shard::default();
+        signs_in(&mut shard, true);
+        commits(&mut shard, false);
+        assert_eq!(shard.left.len(), 1);
+
+        assert!(commits(&mut shard, true));
+
+        assert!(shard.left.is_empty());
     }
 }

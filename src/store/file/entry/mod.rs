@@ -262,7 +262,7 @@ impl Entry {
     }
 
     /// It is not known what is on the disk. The thread that writes keeps such sets itself, and an operation wakes it.
-    fn write_all(&mut self) {
+    pub(super) fn write_all(&mut self) {
         let pending = self.pending.get_or_insert_default();
         pending.parts = Parts::All;
     }

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 
 mod ends;
+mod failed;
 mod log;
 mod small;
 
