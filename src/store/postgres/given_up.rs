@@ -147,12 +147,15 @@ mod tests {
         store::{SessionStore, postgres::PostgresStore},
     };
 
+    /// Of a server that is not there: nothing listens on this port.
+    fn pool() -> Pool {
+        let server = "postgres://postgres@127.0.0.1:1/postgres".parse().unwrap();
+        Pool::builder(Manager::new(server, NoTls)).build().unwrap()
+    }
+
     #[tokio::test]
     async fn a_store_that_is_dropped_leaves_no_task_and_no_pool() {
-        // Nothing listens on this port, so none is ever ended.
-        let server = "postgres://postgres@127.0.0.1:1/postgres".parse().unwrap();
-        let pool = Pool::builder(Manager::new(server, NoTls)).build().unwrap();
-        let store = PostgresStore::new(pool);
+        let store = PostgresStore::new(pool());
         let tables = Arc::downgrade(&store.sets.storage().0);
         store.end_undelivered(Tag::from_bytes([7; 12]), SessionId::from_bytes([1; 12]));
         assert_eq!(store.drain(Duration::from_millis(100)).await, 1);
@@ -166,5 +169,37 @@ mod tests {
             time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the task keeps the store");
+    }
+
+    /// As a sign-in that is refused while an attempt of it may still run.
+    #[tokio::test]
+    async fn one_that_an_operation_gives_up_is_ended_though_another_one_ended_meanwhile() {
+        for before in 0..=1 {
+            let deadline = Duration::from_secs(600);
+            let store = PostgresStore::builder(pool()).deadline(deadline).build();
+            // No set can have this tag, so these end without the server.
+            let gives_up = |id| (Tag::from_bytes([0; 12]), SessionId::from_bytes([id; 12]));
+            for id in 0..before {
+                let (tag, id) = gives_up(id);
+                store.end_undelivered(tag, id);
+            }
+            let gives_one_up = async {
+                while store.sets.given_up() > 0 || store.given_up.worker().runs() {
+                    time::sleep(Duration::from_millis(1)).await;
+                }
+                let (tag, id) = gives_up(9);
+                store.sets.end_undelivered(tag, id);
+                Ok(())
+            };
+            store.within(gives_one_up).await.unwrap();
+
+            for _ in 0..1_000 {
+                if store.sets.given_up() == 0 {
+                    break;
+                }
+                time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(store.sets.given_up(), 0, "{before}");
+        }
     }
 }

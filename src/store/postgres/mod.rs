@@ -254,8 +254,8 @@ impl PostgresStore {
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let given_up = self.sets.given_up();
-        if given_up > 0 {
+        let before = self.sets.given_up_so_far();
+        if self.sets.given_up() > 0 {
             // Its task may have ended with its runtime.
             self.given_up.work(&self.sets);
         }
@@ -264,7 +264,8 @@ impl PostgresStore {
             return Err(StoreError::new(StoreErrorKind::Timeout).known_not_run());
         }
         let answer = time::timeout(left(deadline), operation).await;
-        if self.sets.given_up() > given_up {
+        // How many wait says nothing: the task may have ended another one meanwhile.
+        if self.sets.given_up_so_far() != before {
             self.given_up.add(&self.sets);
         }
         answer.unwrap_or_else(|_elapsed| Err(StoreError::new(StoreErrorKind::Timeout)))

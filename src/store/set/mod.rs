@@ -206,6 +206,12 @@ impl<S: SetStorage> SetStore<S> {
     pub(crate) fn given_up(&self) -> usize {
         self.0.undelivered.count()
     }
+
+    /// How many sign-ins were given up so far, also those that have ended.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn given_up_so_far(&self) -> usize {
+        self.0.undelivered.added()
+    }
 }
 
 impl<S> Clone for SetStore<S> {

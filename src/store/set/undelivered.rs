@@ -20,6 +20,9 @@ pub(super) struct Undelivered {
     queue: Mutex<Queue>,
     /// How many have not ended. Read by each operation.
     count: AtomicUsize,
+    /// How many there were so far. Who compares it does not miss one while another one ends.
+    #[cfg(feature = "postgres")]
+    added: AtomicUsize,
     /// How many tasks end them.
     workers: AtomicUsize,
     /// Wakes these tasks.
@@ -61,6 +64,8 @@ impl Undelivered {
         }
         queue.waiting.push_back((tag, id));
         self.count.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "postgres")]
+        self.added.fetch_add(1, Ordering::Relaxed);
         drop(queue);
         self.work.notify_one();
     }
@@ -84,6 +89,11 @@ impl Undelivered {
 
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn added(&self) -> usize {
+        self.added.load(Ordering::Relaxed)
     }
 
     /// The task that had taken some does not run any more: they wait again.
