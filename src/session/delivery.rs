@@ -146,15 +146,16 @@ impl State {
     /// running.
     ///
     /// A bearer client has one place for its token. It may have a newer one by now, so no guest session takes that
-    /// place. A browser has a cookie of its own for guest sessions.
+    /// place, unless the handler has signed it out. A browser has a cookie of its own for guest sessions.
     pub(super) fn may_begin(&self) -> bool {
-        let may_overwrite = self.is_by_bearer() && self.sent.may_be_late();
+        let may_overwrite =
+            self.is_by_bearer() && self.sent.may_be_late() && !self.sent.is_signed_out();
         !may_overwrite && !matches!(self.current, Current::Gone(_))
     }
 
     /// The request has signed out: what it inserts from now on is not meant for a session that ended meanwhile.
     pub(super) fn begins_again(&mut self) {
-        if matches!(self.current, Current::Gone(_)) && !self.is_by_bearer() {
+        if matches!(self.current, Current::Gone(_)) {
             self.current = Current::Nothing;
         }
     }

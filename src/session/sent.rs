@@ -196,7 +196,7 @@ impl Sent {
         }
     }
 
-    fn is_signed_out(&self) -> bool {
+    pub(super) fn is_signed_out(&self) -> bool {
         self.more.as_ref().is_some_and(|more| more.signed_out)
     }
 

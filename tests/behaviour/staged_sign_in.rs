@@ -27,10 +27,10 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_user_sessions::{
     DeviceApi, DevicePage, Login, MemoryStore, RequireFresh, RequireUser, Session, SessionLayer,
-    User, UserSessions,
+    TokenSource, User, UserSessions,
 };
 
-use crate::common::http::{Client, HOUR, store, user};
+use crate::common::http::{Answer, Client, HOUR, store, user};
 
 const FRESH: Duration = Duration::from_secs(300);
 
@@ -191,10 +191,25 @@ async fn a_staged_re_authentication_makes_no_stale_sign_in_fresh_until_it_is_com
 
 /// The first step of the guide's recipe: the password was right.
 async fn step_one(session: Session) {
-    let cart: Option<String> = session.get("cart").unwrap();
+    begin(&session, "alice");
+}
+
+fn begin(session: &Session, user: &str) {
+    let is_guest = session.user_id().is_none();
+    let cart: Option<Vec<String>> = session.get("cart").unwrap().filter(|_| is_guest);
     session.log_out().unwrap();
-    session.insert("cart", &cart).unwrap();
-    session.insert("pending", "alice").unwrap();
+    if let Some(cart) = cart {
+        session.insert("cart", &cart).unwrap();
+    }
+    session.insert("pending", user).unwrap();
+}
+
+async fn fill_cart(session: Session) {
+    session.insert("cart", &["apple"]).unwrap();
+}
+
+async fn cart(session: Session) -> Option<Vec<String>> {
+    session.get("cart").unwrap()
 }
 
 /// The second step: the code was right. Returns whether the first step was done.
@@ -213,7 +228,7 @@ async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it(
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let mut victim = Client::new(&layer);
-    victim.insert("cart", "apple").await;
+    victim.send(fill_cart).await;
     // Another person knows the guest token, or has planted it.
     let mut attacker = victim.clone();
 
@@ -225,15 +240,35 @@ async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it(
     assert!(victim.send(step_two).await.value());
     assert_eq!(attacker.user().await, None);
     assert_eq!(victim.user().await.as_deref(), Some("alice"));
-    assert_eq!(victim.get("cart").await.as_deref(), Some("apple"));
+    assert_eq!(victim.request(cart).await.value().unwrap(), ["apple"]);
+}
+
+#[tokio::test]
+async fn two_steps_bring_no_cart_where_there_was_none_and_none_of_another_user() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let mut guest = Client::new(&layer);
+    let mut alice = Client::signed_in(&layer, "alice").await;
+    alice.send(fill_cart).await;
+
+    for client in [&mut guest, &mut alice] {
+        // The user goes back, and enters the password a second time.
+        for _ in 0..2 {
+            client
+                .send(|session: Session| async move { begin(&session, "bob") })
+                .await;
+        }
+        assert!(client.send(step_two).await.value());
+
+        assert_eq!(client.user().await.as_deref(), Some("bob"));
+        assert_eq!(client.request(cart).await.value(), None);
+    }
 }
 
 // T48: the recipe of the guide, and one that does not sign out first.
 #[tokio::test]
 async fn both_steps_sign_in_again_after_the_response_of_the_second_was_lost() {
     for signs_out in [true, false] {
-        let (store, _clock) = store();
-        let layer = SessionLayer::new(store);
+        let layer = SessionLayer::new(MemoryStore::new());
         let mut client = Client::new(&layer);
         let begin = move |session: Session| async move {
             if signs_out {
@@ -251,4 +286,59 @@ async fn both_steps_sign_in_again_after_the_response_of_the_second_was_lost() {
         assert!(client.send(step_two).await.value(), "{signs_out}");
         assert_eq!(client.user().await.as_deref(), Some("alice"));
     }
+}
+
+/// What a bearer client sends from now on: the token of this answer, if it has one.
+fn keeps<T>(client: &mut Client, answer: &Answer<T>) -> bool {
+    let Some(token) = answer.header("x-session-token") else {
+        return false;
+    };
+    let token = format!("Bearer {token}").parse().unwrap();
+    client.headers.insert("authorization", token);
+    true
+}
+
+// T48
+#[tokio::test]
+async fn a_bearer_client_does_both_steps_again_after_the_response_of_the_second_was_lost() {
+    let layer = SessionLayer::new(MemoryStore::new()).token_source(TokenSource::Bearer);
+    let mut client = Client::new(&layer);
+    let began = client.request(step_one).await;
+    assert!(keeps(&mut client, &began));
+    // The client never gets this response, and sends the token of its guest session again.
+    assert!(client.request(step_two).await.value());
+
+    let began = client.request(step_one).await;
+
+    assert!(keeps(&mut client, &began), "{began:?}");
+    let signed_in = client.request(step_two).await;
+    assert!(keeps(&mut client, &signed_in), "{signed_in:?}");
+    assert!(signed_in.value());
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
+// T48
+#[tokio::test]
+async fn a_bearer_client_whose_session_ended_meanwhile_begins_again_after_a_sign_out() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone()).token_source(TokenSource::Bearer);
+    let mut client = Client::new(&layer);
+    let sign_in = |session: Session| async move { session.log_in("alice").unwrap() };
+    let signed_in = client.request(sign_in).await;
+    assert!(keeps(&mut client, &signed_in));
+
+    let answer = client.request(move |session: Session| {
+        let admin = UserSessions::new(store.clone(), user("alice"));
+        async move {
+            admin.end_all().await.unwrap();
+            session.insert("note", "x").unwrap();
+            assert!(session.commit().await.is_err());
+            session.log_out().unwrap();
+            fill_cart(session).await;
+        }
+    });
+    let answer = answer.await;
+
+    assert!(keeps(&mut client, &answer), "{answer:?}");
+    assert_eq!(client.request(cart).await.value().unwrap(), ["apple"]);
 }
