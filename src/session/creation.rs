@@ -41,7 +41,8 @@ impl Session {
         }
         let rules = &self.0.rules;
         let authenticated = self.authenticated(pending);
-        let lifetime = pending.login.lifetime.unwrap_or(rules.lifetime);
+        let made = pending.login.lifetime.unwrap_or(rules.lifetime);
+        let lifetime = pending.shorten.map_or(made, |to| made.shorter(to));
         let PendingLogin {
             token,
             user,

@@ -125,8 +125,7 @@ impl Session {
         let staged = &mut state.staged;
         match &mut staged.target {
             Target::LogIn(pending) => {
-                let made = pending.login.lifetime.unwrap_or(self.0.rules.lifetime);
-                pending.login.lifetime = Some(made.shorter(to));
+                pending.shorten = Some(pending.shorten.map_or(to, |staged| staged.shorter(to)));
             }
             Target::Stay if stored => {
                 let to = staged

@@ -143,7 +143,10 @@ impl Login {
     /// Defaults to when this request arrived. A later moment than that has no effect.
     #[must_use]
     pub fn since(mut self, moment: Timestamp) -> Self {
-        self.since = Some(moment);
+        // A ticket knows when its user authenticated.
+        if self.ticket.is_none() {
+            self.since = Some(moment);
+        }
         self
     }
 

@@ -82,6 +82,8 @@ pub(super) struct PendingLogin {
     pub(super) token: Token,
     pub(super) user: UserId,
     pub(super) login: Login,
+    /// The longest life that its session may have. Kept apart: a ticket says only at the commit how long it lives.
+    pub(super) shorten: Option<Lifetime>,
     /// The handler signed the session before it out first: nothing of that one is kept.
     pub(super) after_logout: bool,
     /// The cutoff that this request itself had made before it staged the sign-in.

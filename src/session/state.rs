@@ -212,6 +212,7 @@ impl State {
             token,
             user,
             login,
+            shorten: None,
             after_logout,
             own_cutoff,
             offer: None,

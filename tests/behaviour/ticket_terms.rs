@@ -21,7 +21,7 @@ use tower_user_sessions::{
 use crate::common::{
     book,
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
-    http::{Answer, Client, ids, store, user},
+    http::{Answer, Client, HOUR, ids, store, user},
     log::Log,
 };
 
@@ -111,6 +111,63 @@ async fn after_twenty_rounds_through_the_ticket_the_limit_lifetime_class_and_pro
             assert_eq!(proof.methods().collect::<Vec<_>>(), ["pwd", "otp"]);
         }
     }
+}
+
+// T69
+#[tokio::test]
+async fn a_session_by_ticket_is_shortened_to_the_shorter_of_both_lifetimes() {
+    let brief = Lifetime::new(HOUR, HOUR);
+    for (to, lives) in [(Lifetime::AAL2, Lifetime::AAL3), (brief, brief)] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store);
+        for _ in 0..2 {
+            signs_in(&mut Client::new(&layer), asked_for()).await;
+        }
+        let mut client = Client::new(&layer);
+        let (ticket, oldest) = signs_in(&mut client, asked_for()).await.unwrap();
+
+        let login = Login::by_ticket(ticket, Some(oldest.id()));
+        let answer = client.send(move |session| {
+            let login = login.clone();
+            async move {
+                session.log_in_with(login).unwrap();
+                session.shorten(to).unwrap();
+            }
+        });
+        answer.await;
+
+        let times = client.request(|session| async move {
+            let absolute = session
+                .expires_at()
+                .unwrap()
+                .since(session.created_at().unwrap());
+            let seen = session.last_activity().unwrap();
+            (absolute, session.idle_expires_at().unwrap().since(seen))
+        });
+        let shorter = lives.idle().min(Lifetime::AAL3.idle());
+        assert_eq!(times.await.value(), (lives.absolute(), shorter));
+    }
+}
+
+#[tokio::test]
+async fn a_moment_beside_a_ticket_is_ignored() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let before = clock.now();
+    clock.advance(HOUR);
+    let alice = UserSessions::new(store.clone(), user("alice"));
+    alice.end_all().await.unwrap();
+    clock.advance(HOUR);
+    for _ in 0..2 {
+        signs_in(&mut Client::new(&layer), asked_for()).await;
+    }
+    let mut client = Client::new(&layer);
+    let (ticket, oldest) = signs_in(&mut client, asked_for()).await.unwrap();
+
+    let login = Login::by_ticket(ticket, Some(oldest.id())).since(before);
+    assert!(signs_in(&mut client, login).await.is_none());
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
 
 // T69
