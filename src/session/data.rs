@@ -16,7 +16,8 @@ use crate::model::{Change, Data};
 impl Session {
     /// The value under this key, staged changes included.
     ///
-    /// Returns `None` if the session has no such key, and for an [unavailable](Self::is_available) session.
+    /// Returns `None` if the session has no such key, and for an [unavailable](Self::is_available) session. Also if the
+    /// value was inserted as an `Option` that was `None`, and a `T` is none itself.
     ///
     /// # Errors
     ///
@@ -30,7 +31,7 @@ impl Session {
             }
             seen(&state, key)
         };
-        bytes.map(|bytes| decode(key, &bytes)).transpose()
+        decode(key, bytes.as_deref())
     }
 
     /// The keys that have a value, staged changes included. The list is empty after the response head was
@@ -140,8 +141,7 @@ impl Session {
         F: FnMut(Option<T>) -> T + Send + 'static,
     {
         let update = Update::new(move |key: &str, before: Option<Bytes>| {
-            let before = before.map(|bytes| decode(key, &bytes)).transpose()?;
-            encode(&f(before))
+            encode(&f(decode(key, before.as_deref())?))
         });
         loop {
             // The closure belongs to the app: it does not run while the session is locked.
@@ -233,7 +233,14 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SessionError> {
         .map_err(|source| SessionError::new(SessionErrorKind::Encode, source))
 }
 
-fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, SessionError> {
-    rmp_serde::from_slice(bytes)
-        .map_err(|error| SessionError::unread(key, type_name::<T>(), &error))
+/// An `Option` of the app that was `None`, in MessagePack.
+const NIL: &[u8] = &[0xc0];
+
+fn decode<T: DeserializeOwned>(key: &str, bytes: Option<&[u8]>) -> Result<Option<T>, SessionError> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    match rmp_serde::from_slice(bytes) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if bytes == NIL => Ok(None),
+        Err(error) => Err(SessionError::unread(key, type_name::<T>(), &error)),
+    }
 }

@@ -72,6 +72,7 @@ mod metrics;
 mod mistakes;
 mod near;
 mod near_verify;
+mod no_value;
 mod outage;
 mod outage_beside;
 mod own_cutoffs;
