@@ -278,6 +278,12 @@ fn main_token(
                 Way::Cookie => Place::SignedInCookie,
             });
         }
+        Tokens::Beside(cookie) => {
+            tracing::debug!("a cookie beside a bearer token of another kind: neither is used");
+            are_unread(open, vec![(cookie, Way::Cookie)], |_way| {
+                Place::SignedInCookie
+            });
+        }
     }
     None
 }
@@ -286,7 +292,8 @@ fn main_token(
 #[inline]
 fn guest_token(config: &Config, open: &mut OpenSession, tokens: Tokens) -> Option<Token> {
     match tokens {
-        Tokens::None => {}
+        // A guest session is found by its cookie alone.
+        Tokens::None | Tokens::Beside(_) => {}
         Tokens::One(token) => return Some(token),
         Tokens::Malformed => {
             tracing::debug!("the guest cookie is not a token");

@@ -138,6 +138,8 @@ pub(crate) enum Tokens {
     /// Several that differ: an attacker may have planted one, so none is used. These are the well-formed
     /// ones.
     Several(Vec<(Token, Way)>),
+    /// The only cookie, beside a bearer token of another kind, which could be meant instead: it is not used.
+    Beside(Token),
 }
 
 /// What a request sends.
@@ -160,7 +162,7 @@ impl Tokens {
         match self {
             Self::One(_) => true,
             Self::Malformed => matches!(way, Way::Cookie),
-            Self::None | Self::Several(_) => false,
+            Self::None | Self::Several(_) | Self::Beside(_) => false,
         }
     }
 
@@ -208,24 +210,38 @@ impl Sent {
             // An empty or malformed cookie is no second token.
             return Self::alone(bearer, Way::Bearer, guest);
         }
-        let alone = matches!(&cookie, Raw::One(_));
-        match Tokens::read(bearer, Way::Bearer) {
-            Tokens::One(bearer) if alone => Self {
-                beside: cookies.pop().map(|(cookie, _)| Box::new(cookie)),
+        let only = match &cookie {
+            Raw::One(_) => cookies.pop().map(|(cookie, _)| cookie),
+            _ => None,
+        };
+        match (Tokens::read(bearer, Way::Bearer), only) {
+            (Tokens::One(bearer), Some(cookie)) => Self {
+                beside: Some(Box::new(cookie)),
                 tokens: Tokens::One(bearer),
                 way: Some(Way::Bearer),
                 guest: Tokens::read(guest, Way::Cookie),
             },
-            Tokens::One(bearer) => Self::several(cookies, vec![(bearer, Way::Bearer)], guest),
-            Tokens::Several(bearers) => Self::several(cookies, bearers, guest),
-            Tokens::None | Tokens::Malformed => Self::several(cookies, Vec::new(), guest),
+            (Tokens::Several(bearers), Some(cookie)) => {
+                Self::several(vec![(cookie, Way::Cookie)], bearers, guest)
+            }
+            (_, Some(cookie)) => Self::unused(Tokens::Beside(cookie), guest),
+            (Tokens::One(bearer), None) => {
+                Self::several(cookies, vec![(bearer, Way::Bearer)], guest)
+            }
+            (Tokens::Several(bearers), None) => Self::several(cookies, bearers, guest),
+            (_, None) => Self::several(cookies, Vec::new(), guest),
         }
     }
 
     fn several(mut cookies: Vec<(Token, Way)>, bearers: Vec<(Token, Way)>, guest: Raw<'_>) -> Self {
         cookies.extend(bearers);
+        Self::unused(Tokens::Several(cookies), guest)
+    }
+
+    /// Tokens of which none is used.
+    fn unused(tokens: Tokens, guest: Raw<'_>) -> Self {
         Self {
-            tokens: Tokens::Several(cookies),
+            tokens,
             ..Self::alone(Raw::Nothing, Way::Cookie, guest)
         }
     }

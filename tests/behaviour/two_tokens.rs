@@ -14,7 +14,10 @@ use tower_user_sessions::{
     store::{Tag, Token},
 };
 
-use crate::common::http::{Client, HOUR, store, user};
+use crate::common::{
+    http::{Client, HOUR, store, user},
+    log::Log,
+};
 
 const BOTH: [TokenSource; 2] = [TokenSource::BearerThenCookie, TokenSource::CookieThenBearer];
 
@@ -107,4 +110,21 @@ async fn a_bearer_token_beside_the_guest_cookie_spares_nobody_the_check_of_the_o
     let answer = api.oneshot(guest.head("/sessions/logout-others")).await;
 
     assert_eq!(answer.unwrap().status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_cookie_beside_a_foreign_bearer_token_is_not_used_and_not_called_two_cookies() {
+    let log = Log::start();
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).token_source(TokenSource::CookieThenBearer);
+    let mut alice = Client::signed_in(&layer, "alice").await;
+    let foreign = HeaderValue::from_static("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl");
+    alice.headers.insert("authorization", foreign);
+
+    assert_eq!(alice.user().await, None);
+
+    assert_eq!(log.at("WARN"), [""; 0]);
+    assert!(log.text().contains("beside a bearer token of another kind"));
+    alice.headers.remove("authorization");
+    assert_eq!(alice.user().await.as_deref(), Some("alice"));
 }
