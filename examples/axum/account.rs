@@ -46,8 +46,9 @@ pub(crate) struct Present {
 }
 
 /// Shows what a password change does to sessions: all others end, and this browser gets a new token. A
-/// thief of a session is signed out. The thief does not know the present password, so it is asked for (ASVS
-/// 6.2.3). The demo's password itself does not change.
+/// copied token opens nothing any more, but a stream opened with it goes on: see the guide's "Change a
+/// password". The thief does not know the present password, so it is asked for (ASVS 6.2.3). The demo's
+/// password itself does not change.
 pub(crate) async fn change_password(
     State(users): State<Users>,
     session: Session,

@@ -61,11 +61,9 @@ pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Res
         return too_late(&session);
     };
     let login = Login::by_ticket(ticket, Some(id)).carry([CART]);
-    if session
-        .log_in_with(login)
-        .is_err_and(|error| error.kind() == SessionErrorKind::Ticket)
-    {
-        return too_late(&session);
+    match session.log_in_with(login) {
+        Err(error) if error.kind() == SessionErrorKind::Ticket => return too_late(&session),
+        staged => staged?,
     }
     match session.commit().await {
         Ok(_) => Ok(Redirect::to(pages::WELCOME).into_response()),
