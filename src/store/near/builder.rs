@@ -56,7 +56,7 @@ impl<St: SessionStore> NearBuilder<St> {
         self
     }
 
-    /// How many answers are kept. If there are more, the oldest goes.
+    /// How many answers are kept. If there are more, the oldest goes. Each of 64 groups of users has its share, rounded up.
     ///
     /// Defaults to 100,000. With zero none is kept.
     pub fn max_entries(mut self, entries: usize) -> Self {
