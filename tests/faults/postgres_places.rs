@@ -249,3 +249,37 @@ async fn a_sign_in_that_cannot_be_given_up_yet_holds_up_no_other_one() {
     assert_eq!(store.drain(millis(30_000)).await, 0);
     assert!(!is_live(&store, &first).await);
 }
+
+/// A storm leaves hundreds of sign-ins to end, and each end takes two round trips. The calls of users still get a connection.
+#[tokio::test]
+async fn of_many_sign_ins_that_were_given_up_more_are_ended_at_once_for_as_long_as_they_end() {
+    let server = Server::start();
+    // The pool has sixteen. A lock is waited for through a good part of the deadline.
+    let store = PostgresStore::builder(server.pool()).deadline(millis(120_000));
+    let store = store.build();
+    store.migrate().await.unwrap();
+    let other = signs_in(&store, "other").await;
+    let mut tokens = Vec::new();
+    for number in 0..40 {
+        tokens.push(signs_in(&store, &format!("user {number:02}")).await);
+    }
+    let admin = client(&server.url()).await;
+    let lock = "BEGIN; SELECT FROM tower_user_sessions WHERE user_id >= 'user 15' FOR UPDATE";
+    admin.batch_execute(lock).await.unwrap();
+
+    for token in &tokens {
+        store.end_undelivered(token.tag(), token.session_id());
+    }
+
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    until("fifteen wait for the lock", async || {
+        server.number(waiting).await == 15
+    })
+    .await;
+    assert!(is_live(&store, &other).await);
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(store.drain(millis(30_000)).await, 0);
+    for token in &tokens {
+        assert!(!is_live(&store, token).await);
+    }
+}

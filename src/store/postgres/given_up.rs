@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, task::JoinSet, time};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time,
+};
 
 use super::{listen::unless, tables::Tables};
 use crate::store::{
@@ -18,8 +23,15 @@ use crate::store::{
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How many are ended at the same time: each takes two round trips, and one may wait for a lock.
+/// How many are ended at the same time at first: each takes two round trips, and one may wait for a lock.
 const AT_ONCE: usize = 4;
+
+/// How many follow one that has ended: a storm leaves hundreds. So their number grows for as long as pool and server
+/// have room for them.
+const FOLLOW: usize = 2;
+
+/// How many are ended at the same time at most.
+const MOST: usize = 16;
 
 /// The task that ends them, while there are any.
 #[derive(Debug, Default)]
@@ -118,22 +130,36 @@ async fn end_all(
 async fn end_several(sets: &SetStore<Tables>, added: &Notify) -> usize {
     // Dropped with this task, they put back what they have not ended.
     let mut tasks = JoinSet::new();
-    let mut more = sets.given_up().min(AT_ONCE);
+    let mut more = AT_ONCE;
     loop {
-        for _ in 0..more {
+        // One connection is left for requests.
+        let places = sets.storage().0.link.pool.status().max_size;
+        let most = places.saturating_sub(1).clamp(AT_ONCE, MOST);
+        let most = most.min(sets.given_up());
+        for _ in 0..more.min(most.saturating_sub(tasks.len())) {
             let sets = sets.clone();
-            tasks.spawn(async move { sets.end_waiting(|| true).await });
+            tasks.spawn(async move { sets.end_one().await });
         }
         more = match unless(added.notified(), tasks.join_next()).await {
             Some(None) => return sets.given_up(),
-            // It found nothing more, or the storage failed.
-            Some(Some(_)) => 0,
+            Some(Some(ended)) => followers(ended),
             None => {
                 // Those that are done leave room.
-                while tasks.try_join_next().is_some() {}
-                usize::from(tasks.len() < AT_ONCE)
+                let mut more = 0;
+                while let Some(ended) = tasks.try_join_next() {
+                    more += followers(ended);
+                }
+                more.max(usize::from(tasks.len() < AT_ONCE))
             }
         };
+    }
+}
+
+/// How many follow one that has ended. None does if it found nothing, or the storage failed.
+fn followers(ended: Result<bool, JoinError>) -> usize {
+    match ended {
+        Ok(true) => FOLLOW,
+        Ok(false) | Err(_) => 0,
     }
 }
 

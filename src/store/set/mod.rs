@@ -160,7 +160,7 @@ impl<S: SetStorage> SetStore<S> {
     }
 
     /// Ends sign-ins that were given up while `goes_on` says so, until the storage fails. Returns how many are left.
-    pub(crate) async fn end_waiting(&self, goes_on: impl Fn() -> bool) -> usize {
+    async fn end_waiting(&self, goes_on: impl Fn() -> bool) -> usize {
         while goes_on()
             && let Some(next) = self.0.undelivered.take()
         {
@@ -169,6 +169,15 @@ impl<S: SetStorage> SetStore<S> {
             }
         }
         self.0.undelivered.count()
+    }
+
+    /// Ends the next one of those that were given up. Returns whether there was one and it has ended.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn end_one(&self) -> bool {
+        match self.0.undelivered.take() {
+            Some(next) => self.end_taken(next).await,
+            None => false,
+        }
     }
 
     /// How long an operation is tried again. A sign-in must not be written after its caller has given it up.
