@@ -5,8 +5,8 @@ use std::time::Duration;
 use tower_user_sessions::{
     EndReason, PostgresStore, UserId,
     store::{
-        Authenticated, Changes, Create, Created, End, ManualClock, Resolve, Resolved, Save, Saved,
-        SessionStore, TagKey, Timestamp, Token, Which,
+        Authenticated, Changes, Create, Created, End, List, ManualClock, Resolve, Resolved, Save,
+        Saved, SessionStore, TagKey, Timestamp, Token, Which,
     },
 };
 
@@ -288,6 +288,34 @@ async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
     // The cutoff of the new set is still there.
     let rejected = direct.create(&before).await.unwrap();
     assert!(matches!(rejected, Created::Rejected), "{rejected:?}");
+}
+
+// T25
+#[tokio::test]
+async fn a_stale_deletion_of_a_set_never_takes_a_sign_in_with_it() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
+    let direct = server.store_at(clock.clone()).await;
+    let wire = Wire::before(server.port).await;
+    let store = patient(pool(&url(wire.port), 4)).clock(clock.clone());
+    let store = store.prepared(false).build();
+    // The first write starts a deletion of expired sets.
+    signs_in(&direct, "bert").await;
+    let old = signs_in(&direct, "anna").await;
+    // Nothing of the set is needed any more, and a list deletes it.
+    clock.advance(Duration::from_secs(400 * 86_400));
+    wire.hold("DELETE FROM tower_user_sessions");
+    let list = tokio::spawn({
+        let list = List::new(old.tag());
+        async move { store.list(&list).await.map(|all| all.len()) }
+    });
+    until("the deletion is held", async || wire.held() > 0).await;
+
+    let new = signs_in(&direct, "anna").await;
+    wire.release();
+
+    list.await.unwrap().unwrap();
+    assert!(is_live(&direct, &new).await);
 }
 
 #[tokio::test]
