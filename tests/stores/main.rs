@@ -46,6 +46,7 @@ mod postgres_migrate;
 mod postgres_pool;
 mod postgres_processes;
 mod postgres_purge;
+mod postgres_rows;
 mod postgres_statements;
 mod postgres_writes;
 mod redis_acl;

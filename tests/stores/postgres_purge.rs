@@ -87,3 +87,16 @@ async fn the_deletion_of_expired_sets_does_not_read_deleted_ones_again() {
     assert!(read < 2 * 3_400, "{read} index entries were read");
     backup.batch_execute("COMMIT").await.unwrap();
 }
+
+#[tokio::test]
+async fn sets_that_expire_at_the_same_moment_are_all_deleted() {
+    let server = Server::start();
+    let store = server.store().await;
+    expires(&server, 50, 0).await;
+    let at_once =
+        "UPDATE tower_user_sessions SET kept_until = now() - interval '1 day' WHERE head = '\\x00'";
+    server.ask(at_once).await;
+
+    // One deletion takes twenty.
+    deletes(&server, &store).await;
+}

@@ -178,16 +178,19 @@ async fn a_sign_in_that_failed_does_not_run_when_its_write_arrives() {
         .build();
     for (user, write) in [
         ("anna", "UPDATE tower_user_sessions"),
+        ("carl", "UPDATE tower_user_sessions"),
         ("bert", "INSERT INTO tower_user_sessions"),
     ] {
         // Bert has no session set yet.
-        let phone = if user == "anna" {
-            Some(signs_in(&direct, user).await)
-        } else {
-            None
+        let phone = match user {
+            "bert" => None,
+            user => Some(signs_in(&direct, user).await),
         };
         let late = token(&store, user);
         let mut create = asks(user, &late);
+        if user == "carl" {
+            create.changes = set("cart", "apple");
+        }
         create.limit = tower_user_sessions::Limit::at_most(1);
 
         wire.hold(write);
