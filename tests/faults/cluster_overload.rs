@@ -1,5 +1,6 @@
 //! `RedisStore::connect_cluster` on a Cluster that is asked for more than it can handle.
 
+use super::overload::all_sessions_end_at_the_first_call;
 use crate::common::overload::Cell;
 
 // T57 T70
@@ -27,4 +28,10 @@ async fn what_two_processes_offer_at_once_is_answered_as_far_as_it_can() {
         ..Cell::cluster(200, 4.0)
     };
     cell.holds().await;
+}
+
+// T70 T74
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_all_users_end_at_the_first_call_while_all_places_are_taken() {
+    all_sessions_end_at_the_first_call(true).await;
 }

@@ -9,17 +9,22 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tower_user_sessions::{
-    RedisStore, SessionId,
-    store::{Resolve, SessionStore, StoreError, StoreErrorKind, Tag, Token},
+    EndReason, Everyone, RedisStore, SessionId,
+    store::{
+        End, RedisSource, Resolve, SessionStore, StoreError, StoreErrorKind, Tag, Token,
+        Which,
+    },
 };
 
 use crate::common::{
-    load::{answered, kinds, millis, offer},
+    load::{Told, answered, kinds, millis, offer},
     overload::Cell,
     people::{self, asks, guest, is_live, listed, signs_in, until},
     redis::Server,
     relay::Relay,
+    site::Site,
 };
 
 /// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
@@ -34,6 +39,34 @@ async fn visit(store: RedisStore, number: u32, token: Token) -> Result<(), Store
         store.end_undelivered(token.tag(), token.session_id());
     }
     made
+}
+
+async fn signs_out(store: &RedisStore, token: &Token) -> Result<(), StoreError> {
+    let which = Which::One(token.session_id());
+    let end = End::new(token.tag(), which, EndReason::LoggedOut);
+    store.end(&end).await.map(drop)
+}
+
+/// So many visits a second with these tokens, for so long.
+fn visits(
+    store: &RedisStore,
+    tokens: Vec<Token>,
+    rate: u32,
+    time: Duration,
+) -> JoinHandle<Vec<Told>> {
+    let store = store.clone();
+    tokio::spawn(async move {
+        offer(rate, time, |number| {
+            let token = &tokens[number as usize % tokens.len()];
+            visit(store.clone(), number | 1, token.clone())
+        })
+        .await
+    })
+}
+
+fn some_are_busy(all: &[Told]) -> bool {
+    let kinds = kinds(all);
+    kinds.iter().any(|(kind, _)| *kind == StoreErrorKind::Busy)
 }
 
 // T57 T70
@@ -88,31 +121,64 @@ async fn signing_out_works_while_all_places_are_taken() {
     let store = RedisStore::connect(&relay.url()).unwrap();
     let token = signs_in(&store, "alice").await;
     relay.carry(200);
-    let load = {
-        let (store, token) = (store.clone(), token.clone());
-        tokio::spawn(async move {
-            offer(800, millis(3_000), |number| {
-                visit(store.clone(), number | 1, token.clone())
-            })
-            .await
-        })
-    };
+    let load = visits(&store, vec![token.clone()], 800, millis(3_000));
     tokio::time::sleep(millis(1_500)).await;
 
     for _ in 0..5 {
-        let end = tower_user_sessions::store::End::new(
-            token.tag(),
-            tower_user_sessions::store::Which::One(SessionId::from_bytes([1; 12])),
-            tower_user_sessions::EndReason::LoggedOut,
-        );
-        store.end(&end).await.unwrap();
+        signs_out(&store, &guest()).await.unwrap();
     }
-    let all = load.await.unwrap();
-    assert!(
-        kinds(&all)
-            .iter()
-            .any(|(kind, _)| *kind == StoreErrorKind::Busy)
-    );
+    assert!(some_are_busy(&load.await.unwrap()));
+}
+
+/// What four times as much as the site can handle does not keep from ending: the sessions of all users.
+pub(super) async fn all_sessions_end_at_the_first_call(is_cluster: bool) {
+    let site = Site::start(is_cluster, &[]).await;
+    let store = site.way().store();
+    let mut tokens = Vec::new();
+    for user in 0..30 {
+        tokens.push(signs_in(&store, &format!("user-{user}")).await);
+    }
+    site.carry(300);
+    let load = visits(&store, tokens, 1_200, millis(4_000));
+    tokio::time::sleep(millis(1_000)).await;
+
+    for _ in 0..3 {
+        Everyone::new(store.clone()).end_all().await.unwrap();
+    }
+    assert!(some_are_busy(&load.await.unwrap()));
+}
+
+// T70 T74
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_all_users_end_at_the_first_call_while_all_places_are_taken() {
+    all_sessions_end_at_the_first_call(false).await;
+}
+
+// T70 T74
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_all_users_end_at_the_first_call_while_sign_outs_wait_for_their_places() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap())
+        .deadline(millis(2_000))
+        .build();
+    signs_in(&store, "alice").await;
+    // Each has its place for so long.
+    relay.delay(millis(300));
+    let load = {
+        let store = store.clone();
+        let ends = move |_| {
+            let store = store.clone();
+            async move { signs_out(&store, &guest()).await }
+        };
+        tokio::spawn(offer(200, millis(4_000), ends))
+    };
+    tokio::time::sleep(millis(1_000)).await;
+
+    for _ in 0..2 {
+        Everyone::new(store.clone()).end_all().await.unwrap();
+    }
+    assert!(some_are_busy(&load.await.unwrap()));
 }
 
 // T57 T70
@@ -120,10 +186,9 @@ async fn signing_out_works_while_all_places_are_taken() {
 async fn sign_ins_that_are_given_up_end_once_the_server_answers_again() {
     let server = Server::start();
     let relay = Relay::start(server.port).await;
-    let store =
-        RedisStore::builder(tower_user_sessions::store::RedisSource::url(&relay.url()).unwrap())
-            .deadline(millis(400))
-            .build();
+    let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap())
+        .deadline(millis(400))
+        .build();
     let mut kept: Vec<(Tag, Vec<SessionId>)> = Vec::new();
     for user in 0..20 {
         let token = signs_in(&store, &format!("user-{user}")).await;

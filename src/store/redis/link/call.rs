@@ -50,6 +50,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) key: &'a str,
     pub(in super::super) resend: Resend,
     pub(in super::super) lane: Lane,
+    /// Whether it waits for its turn longer than other calls: it is rare, and must not fail because others come.
+    pub(in super::super) patient: bool,
     pub(in super::super) expected: Expected,
     /// How many replicas have to confirm it, if any.
     pub(in super::super) confirm: Option<Confirm>,
@@ -69,6 +71,7 @@ impl<'a> Call<'a> {
             key,
             resend: Resend::Harmless,
             lane: Lane::Others,
+            patient: false,
             expected: Expected {
                 of,
                 alone: Alone::Never,
@@ -181,7 +184,7 @@ impl Inner {
             let place = progress.place.take();
             let Some(place) = place.or_else(|| self.limit.try_take(call.lane)) else {
                 progress.now = None;
-                let waited = Box::pin(self.wait(call.lane, progress.losses));
+                let waited = Box::pin(self.wait(call, progress.losses));
                 match patience.as_mut().bear(waited).await? {
                     Waited::Place(place) => progress.place = Some(place),
                     Waited::Down => {}
@@ -283,23 +286,26 @@ impl Inner {
     }
 
     /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
-    async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
+    /// A patient one leaves a quarter of its time for the answer.
+    async fn wait(self: &Arc<Self>, call: &Call<'_>, losses: u64) -> Waited {
         let began = Monotonic::now().as_millis();
-        let place = std::pin::pin!(self.limit.take(lane));
+        let place = std::pin::pin!(self.limit.take(call.lane));
         let elsewhere = std::pin::pin!(self.loses(losses));
         let mut waited = std::pin::pin!(unless(place, elsewhere));
         if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
             return waited.map_or(Waited::Elsewhere, Waited::Place);
         }
         // A server that answers nobody is not busy. It may be about to hand over, or to fail.
-        let Ok(_few) = self.stalled.try_acquire() else {
+        let few = self.stalled.try_acquire();
+        if few.is_err() && !call.patient {
             return Waited::Busy;
-        };
+        }
         for _ in 0..2 {
             match self.now() {
                 None => return Waited::Down,
-                Some(connection) if !connection.stalled(began) => break,
-                Some(connection) => self.overdue(&connection, began),
+                Some(connection) if connection.stalled(began) => self.overdue(&connection, began),
+                Some(_) if call.patient => {}
+                Some(_) => break,
             }
             if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
                 return waited.map_or(Waited::Elsewhere, Waited::Place);

@@ -9,7 +9,7 @@ use super::{
     super::{
         check::SKEW,
         keys::EVERYONE,
-        link::{Call, Confirm},
+        link::{Call, Confirm, Lane},
     },
     Scripts,
 };
@@ -20,6 +20,27 @@ use crate::{
 
 /// How long the last copies have once most have answered.
 const LAST: Duration = Duration::from_millis(50);
+
+/// What is asked of copies.
+#[derive(Clone, Copy)]
+struct Ask {
+    /// A copy that has an earlier moment, or none, takes this one.
+    least: Option<Timestamp>,
+    confirm: Option<Confirm>,
+    /// Whether each of them must answer.
+    each: bool,
+}
+
+impl Ask {
+    /// Of as many copies as answer.
+    fn of(least: Option<Timestamp>) -> Self {
+        Self {
+            least,
+            confirm: None,
+            each: false,
+        }
+    }
+}
 
 /// What one copy says.
 struct Copy {
@@ -64,7 +85,7 @@ impl Scripts {
             .collect();
         if !keys.is_empty() {
             // Whether it could be written shows when it is read again.
-            self.copies(keys, moment, None).await;
+            self.copies(keys, Ask::of(moment)).await;
         }
         let is_known = copies.iter().any(|copy| copy.answer.is_ok());
         match copies.into_iter().find_map(|copy| copy.answer.err()) {
@@ -82,7 +103,11 @@ impl Scripts {
         let mut keys = self.keys_of_copies();
         keys.extend(self.0.route.served(&self.0.keys).await?);
         let (mut now, mut before) = (None, knows);
-        for copy in self.copies(keys, None, None).await {
+        let mut ask = Ask {
+            each: true,
+            ..Ask::of(None)
+        };
+        for copy in self.copies(keys, ask).await {
             let (time, moment) = copy.answer?;
             (now, before) = (now.max(Some(time)), before.max(moment));
         }
@@ -94,7 +119,8 @@ impl Scripts {
         };
         let moment = end.moment(now, before);
         let copies = self.keys_of_copies();
-        for copy in self.copies(copies, Some(moment), self.0.confirm).await {
+        (ask.least, ask.confirm) = (Some(moment), self.0.confirm);
+        for copy in self.copies(copies, ask).await {
             copy.answer?;
         }
         // Nodes that miss it read the moment within 5 s.
@@ -116,7 +142,7 @@ impl Scripts {
 
     /// Asks all copies at once, and does not wait long for the last ones once most have answered.
     async fn most_copies(&self, knows: Option<Timestamp>) -> Vec<Copy> {
-        let mut asked = self.ask_copies(self.keys_of_copies(), knows, None);
+        let mut asked = self.ask_copies(self.keys_of_copies(), Ask::of(knows));
         let (all, mut copies) = (asked.len(), Vec::new());
         let answered = |copies: &[Copy]| copies.iter().filter(|copy| copy.answer.is_ok()).count();
         while answered(&copies) <= all / 2
@@ -135,26 +161,16 @@ impl Scripts {
     }
 
     /// Asks the copies under these keys, all at once.
-    async fn copies(
-        &self,
-        keys: Vec<String>,
-        least: Option<Timestamp>,
-        confirm: Option<Confirm>,
-    ) -> Vec<Copy> {
-        self.ask_copies(keys, least, confirm).join_all().await
+    async fn copies(&self, keys: Vec<String>, ask: Ask) -> Vec<Copy> {
+        self.ask_copies(keys, ask).join_all().await
     }
 
-    fn ask_copies(
-        &self,
-        keys: Vec<String>,
-        least: Option<Timestamp>,
-        confirm: Option<Confirm>,
-    ) -> JoinSet<Copy> {
+    fn ask_copies(&self, keys: Vec<String>, ask: Ask) -> JoinSet<Copy> {
         let mut asked = JoinSet::new();
         for key in keys {
             let scripts = self.clone();
             asked.spawn(async move {
-                let answer = scripts.copy(&key, least, confirm).await;
+                let answer = scripts.copy(&key, ask).await;
                 Copy { key, answer }
             });
         }
@@ -165,19 +181,22 @@ impl Scripts {
     async fn copy(
         &self,
         key: &str,
-        least: Option<Timestamp>,
-        confirm: Option<Confirm>,
+        ask: Ask,
     ) -> Result<(Timestamp, Option<Timestamp>), StoreError> {
         let of = nonce();
-        let least = least.map_or(String::new(), |least| least.as_millis().to_string());
+        let least = ask
+            .least
+            .map_or(String::new(), |least| least.as_millis().to_string());
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(&least)
-                .arg(u8::from(confirm.is_some()))
+                .arg(u8::from(ask.confirm.is_some()))
                 .arg(self.given())
                 .arg(&of[..]);
         };
         let call = Call {
-            confirm,
+            lane: Lane::Ends,
+            patient: ask.each,
+            confirm: ask.confirm,
             ..Call::new(&self.0.all.everyone, key, of)
         };
         let mut reply = self.run(&call, &arguments).await?;

@@ -18,13 +18,13 @@ use crate::store::meter;
 const LEAST: usize = 8;
 const MOST: usize = 1_024;
 
-/// How many calls that end sessions may be in flight at least, beside the others.
+/// How many calls of [`Lane::Ends`] may be in flight at least, beside the others.
 const LEAST_ENDS: usize = 16;
 
 /// Which calls share places.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Lane {
-    /// Signing out must work while sign-ins wait.
+    /// Signing out must work while sign-ins wait, and so must the few calls of each node that others depend on.
     Ends,
     /// All others.
     Others,
