@@ -13,12 +13,13 @@ use tokio::task::JoinHandle;
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionId,
     store::{
-        End, RedisSource, Resolve, SessionStore, StoreError, StoreErrorKind, Tag, Token,
+        End, RedisLive, RedisSource, Resolve, SessionStore, StoreError, StoreErrorKind, Tag, Token,
         Which,
     },
 };
 
 use crate::common::{
+    feed::Reader,
     load::{Told, answered, kinds, millis, offer},
     overload::Cell,
     people::{self, asks, guest, is_live, listed, signs_in, until},
@@ -178,6 +179,28 @@ async fn the_sessions_of_all_users_end_at_the_first_call_while_sign_outs_wait_fo
     for _ in 0..2 {
         Everyone::new(store.clone()).end_all().await.unwrap();
     }
+    assert!(some_are_busy(&load.await.unwrap()));
+}
+
+// T70 T72 T73
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_stays_trusted_while_all_places_are_taken() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap())
+        .live(RedisLive::all())
+        .build();
+    let token = signs_in(&store, "alice").await;
+    let reader = Reader::trusting(&store, token.tag()).await;
+    let epoch = reader.epoch(token.tag());
+    relay.carry(200);
+    let load = visits(&store, vec![token.clone()], 800, millis(6_000));
+
+    while !load.is_finished() {
+        assert!(reader.is_trusted(token.tag()));
+        tokio::time::sleep(millis(20)).await;
+    }
+    assert_eq!(reader.epoch(token.tag()), epoch);
     assert!(some_are_busy(&load.await.unwrap()));
 }
 

@@ -32,6 +32,9 @@ const PINGED: Duration = Duration::from_millis(500);
 /// How often the node publishes to itself, and looks which slots there are.
 pub(super) const LOOPED: Duration = Duration::from_secs(1);
 
+/// How soon it tries again where it found no place for that.
+const SOON: Duration = Duration::from_millis(100);
+
 /// How many messages to itself must be missing, one after the other.
 const MISSING: u32 = 2;
 
@@ -201,7 +204,7 @@ impl<'a> Line<'a> {
             let sent = Monotonic::now().as_millis();
             let answer = store.publish(&name, &channel, &sent.to_be_bytes()).await;
             drop(store);
-            let answered = answer.is_ok();
+            let (answered, mut pause) = (answer.is_ok(), LOOPED);
             match answer {
                 Ok(now) if self.ear.note_time(now.as_millis(), sent) => {
                     self.hearing.renew(self.ear);
@@ -209,10 +212,11 @@ impl<'a> Line<'a> {
                 Err(error) if error.kind() == StoreErrorKind::Denied => {
                     return Outage::new(StoreErrorKind::Denied, error);
                 }
+                Err(error) if error.kind() == StoreErrorKind::Busy => pause = SOON,
                 // The way of calls is interrupted. What comes on this connection may be right.
                 Ok(_) | Err(_) => {}
             }
-            tokio::time::sleep(LOOPED).await;
+            tokio::time::sleep(pause).await;
             if answered && !self.ear.has_heard_itself(sent) {
                 missing += 1;
             } else {

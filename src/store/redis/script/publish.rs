@@ -6,7 +6,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{
     super::{
-        link::{Call, Link},
+        link::{Call, Lane, Link},
         live::Server,
         reply::Reply,
     },
@@ -90,7 +90,12 @@ impl Scripts {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(channel).arg(message).arg(&of[..]);
         };
-        let mut reply = self.run(&Call::new(script, key, of), &arguments).await?;
+        let call = Call {
+            lane: Lane::Ends,
+            patient: true,
+            ..Call::new(script, key, of)
+        };
+        let mut reply = self.run(&call, &arguments).await?;
         match reply.head() {
             (1, now) => Ok(now),
             (0, _) => {
