@@ -12,13 +12,13 @@ use deadpool_redis::{Runtime, cluster};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::Instant;
 use tower_user_sessions::{
-    RedisStore,
+    Everyone, RedisStore,
     store::{Ended, RedisSource, Save, SessionStore, StoreErrorKind},
 };
 
 use super::confirm::{PATIENT, confirming, ends, kind, signed_in};
 use crate::common::{
-    cluster::{Cluster, slot},
+    cluster::{Cluster, node, slot},
     load::millis,
     log::Log,
     people::{self, asks, ids, is_live, listed, set, signs_in, token, until},
@@ -244,6 +244,54 @@ async fn on_a_cluster_the_primary_of_the_key_waits_and_no_other() {
         checks[0]
     );
     assert!(!is_live(&store, &token).await, "reads work");
+}
+
+// T71 T74
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_all_users_end_though_one_primary_has_all_copies_and_its_replica_is_slow() {
+    let cluster = Cluster {
+        nodes: vec![node(&[]), node(&[])],
+    };
+    cluster.orders(0, "CLUSTER ADDSLOTSRANGE 0 16383").await;
+    cluster.meets(0, 1).await;
+    until("they know each other", async || {
+        let lines = cluster.lines(1).await;
+        lines.iter().any(|line| !line.slots.is_empty())
+    })
+    .await;
+    let replicate = format!("CLUSTER REPLICATE {}", cluster.id(0).await);
+    cluster.orders(1, &replicate).await;
+    cluster.follows(1).await;
+    let source = RedisSource::cluster(cluster.urls()).unwrap();
+    let builder = RedisStore::builder(source).deadline(Duration::from_secs(4));
+    let store = builder.confirm(1, PATIENT).build();
+    until("the replica confirms", async || {
+        let token = token(&store, "alice");
+        store.create(&asks("alice", &token)).await.is_ok()
+    })
+    .await;
+
+    let (primary, replica) = (&cluster.nodes[0], &cluster.nodes[1]);
+    replica.suspend();
+    let mut calls = tokio::task::JoinSet::new();
+    for user in ["alice", "bob", "carol"] {
+        let store = store.clone();
+        calls.spawn(async move {
+            let token = token(&store, user);
+            store.create(&asks(user, &token)).await.map(drop)
+        });
+    }
+    until("the sign-ins wait", async || waiting(primary).await == 3).await;
+    let everyone = Everyone::new(store.clone());
+    calls.spawn(async move { everyone.end_all().await.map(drop) });
+    until("a copy waits, too", async || waiting(primary).await == 4).await;
+    // Longer than another call waits for its turn.
+    tokio::time::sleep(millis(1_300)).await;
+    replica.resume();
+
+    while let Some(answer) = calls.join_next().await {
+        answer.unwrap().unwrap();
+    }
 }
 
 // T45 T71

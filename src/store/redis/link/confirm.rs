@@ -77,11 +77,7 @@ impl Inner {
                 },
             };
             let asking = std::mem::take(&mut progress.asking);
-            let next = match patience
-                .as_mut()
-                .bear(self.hold(call.lane, &shared))
-                .await?
-            {
+            let next = match patience.as_mut().bear(self.hold(call, &shared)).await? {
                 Err(NotHeld::Busy) => return Some(Came::Answer(Err(progress.busy(call)))),
                 Err(NotHeld::Outage(outage)) => self.not_opened(&outage, &shared, progress, pause),
                 Ok(mut held) => {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     Inner,
+    call::Call,
     connection::Shared,
     limit::{Lane, Limit},
     outage::Outage,
@@ -105,17 +106,23 @@ impl Exclusive {
 
 impl Inner {
     /// A connection for one call, beside the shared one. A caller waits for its turn, but not longer than for other calls.
-    pub(super) async fn hold(&self, lane: Lane, beside: &Shared) -> Result<Held, NotHeld> {
+    /// A patient call may begin until the deadline: replicas have their time after that.
+    pub(super) async fn hold(&self, call: &Call<'_>, beside: &Shared) -> Result<Held, NotHeld> {
         let home = &self.exclusive;
         let places = async {
-            let others = match lane {
+            let others = match call.lane {
                 Lane::Ends => None,
                 Lane::Others => Arc::clone(&home.others).acquire_owned().await.ok(),
             };
             let all = Arc::clone(&home.all).acquire_owned().await;
             all.ok().map(|all| (all, others))
         };
-        let Ok(Some(places)) = tokio::time::timeout(self.quarter, places).await else {
+        let patience = if call.patient {
+            self.deadline
+        } else {
+            self.quarter
+        };
+        let Ok(Some(places)) = tokio::time::timeout(patience, places).await else {
             return Err(NotHeld::Busy);
         };
         let idle = home.pop(beside, Monotonic::now().as_millis());
