@@ -127,11 +127,12 @@ impl Link {
         }
     }
 
-    /// Stops its task, and fails the calls that are still in flight.
+    /// Stops its task, and fails the calls that are still in flight. Those that come later go elsewhere.
     pub(in super::super) fn close(&self) {
         self.0.keeper().close();
         let connections = self.0.state().close();
         connections.iter().for_each(|connection| connection.stop());
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -210,5 +211,23 @@ mod tests {
         let error = answer.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap();
         assert!(!cause.is::<NotHere>() && !may_run, "{cause}");
+    }
+
+    #[tokio::test]
+    async fn a_call_on_a_link_that_is_closed_goes_elsewhere_at_once() {
+        let source = RedisSource::url("redis://127.0.0.1:1").unwrap();
+        let (map, up) = (Arc::default(), Arc::default());
+        let link = Link::of_cluster(source, Duration::from_secs(1), map, up);
+        link.lose();
+        link.close();
+        let script = Script::of(&["return 1"]);
+
+        let call = Call::new(&script, "key", *b"8 bytes.");
+        let (answer, may_run) = link.run(&call, &|_, _| {}).await;
+
+        let error = answer.unwrap_err();
+        let is_elsewhere =
+            std::error::Error::source(&error).is_some_and(|cause| cause.is::<NotHere>());
+        assert!(is_elsewhere && !may_run, "{error:?}");
     }
 }

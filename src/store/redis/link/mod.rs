@@ -213,7 +213,7 @@ impl Inner {
     }
 
     /// The connection that carries calls, as soon as there is one; the outage's error once it has lasted too long.
-    /// `None` once slots went elsewhere since there were so many losses.
+    /// `None` once slots went elsewhere since there were so many losses, or the link is closed because all did.
     async fn connection(self: &Arc<Self>, losses: u64) -> Result<Option<Shared>, StoreError> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -222,11 +222,12 @@ impl Inner {
                 return Ok(None);
             }
             let found = self.state().find(Monotonic::now().as_millis());
-            if !matches!(found, Found::Up(_)) {
+            if !matches!(found, Found::Up(_) | Found::Closed) {
                 self.wake_keeper();
             }
             match found {
                 Found::Up(connection) => return Ok(Some(connection)),
+                Found::Closed => return Ok(None),
                 Found::Down(outage) => return Err(outage.error()),
                 Found::Soon(left) => {
                     let _ = tokio::time::timeout(left.min(MINDED), changed).await;

@@ -62,6 +62,7 @@ pub(super) struct State {
     ask: bool,
     /// When the sentinels are asked again.
     ask_due: i64,
+    closed: bool,
 }
 
 /// What a caller finds.
@@ -70,6 +71,8 @@ pub(super) enum Found {
     Down(Outage),
     /// It may pass soon; an error is shared after so long.
     Soon(Duration),
+    /// Nobody connects any more.
+    Closed,
 }
 
 /// What a link has beside its first connection.
@@ -113,12 +116,16 @@ impl State {
             spares_failed: 0,
             ask: false,
             ask_due: now.saturating_add(ASKED),
+            closed: false,
         }
     }
 
     pub(super) fn find(&mut self, now: i64) -> Found {
         if let Some(active) = &self.active {
             return Found::Up(active.clone());
+        }
+        if self.closed {
+            return Found::Closed;
         }
         let down = self.down.get_or_insert_with(|| Down::new(now, None));
         let left = down.waited.saturating_add(GRACE).saturating_sub(now);
@@ -372,6 +379,7 @@ impl State {
 
     /// Nobody uses the link any more: all its connections.
     pub(super) fn close(&mut self) -> Vec<Shared> {
+        self.closed = true;
         let mut all = std::mem::take(&mut self.doubted);
         all.extend(self.active.take());
         all.extend(self.spare.take());
