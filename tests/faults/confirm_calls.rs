@@ -183,6 +183,32 @@ async fn a_master_that_falls_silent_is_found_by_confirmed_calls_alone() {
 
 // T71
 #[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_alone_find_a_silent_master_before_a_third_one_waits_for_it() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(100));
+    until("it is confirmed", async || {
+        let token = token(&store, "alice");
+        store.create(&asks("alice", &token)).await.is_ok()
+    })
+    .await;
+    tokio::time::sleep(millis(1_000)).await;
+
+    group.master.suspend();
+    let mut waited = 0;
+    loop {
+        let (began, token) = (Instant::now(), token(&store, "alice"));
+        store.create(&asks("alice", &token)).await.unwrap_err();
+        if began.elapsed() < millis(300) {
+            break;
+        }
+        waited += 1;
+    }
+
+    assert!(waited <= 2, "{waited} sign-ins waited");
+}
+
+// T71
+#[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_a_server_forgot_are_sent_again() {
     let group = Group::start(Program::Redis, &[100]).await;
     let store = confirming(&group.master, 1, millis(500));

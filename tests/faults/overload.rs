@@ -164,8 +164,8 @@ async fn the_sessions_of_all_users_end_at_the_first_call_while_sign_outs_wait_fo
         .deadline(millis(2_000))
         .build();
     signs_in(&store, "alice").await;
-    // Each has its place for so long.
-    relay.delay(millis(300));
+    // Sixteen have places, so each has its own for a quarter of a second.
+    relay.carry(60);
     let load = {
         let store = store.clone();
         let ends = move |_| {

@@ -159,7 +159,7 @@ impl Inner {
     /// Sends the commands, and waits for all answers; until the shared connection is replaced, because this one leads to
     /// the same server.
     async fn answers(
-        &self,
+        self: &Arc<Self>,
         commands: &Pipeline,
         held: &mut Held,
         shared: &Shared,
@@ -245,10 +245,11 @@ impl Inner {
         }
     }
 
-    /// Finds out soon whether the server answers.
-    fn look(&self) {
+    /// Finds out soon whether the server answers. No call may have used the shared connection for a while, so that nothing
+    /// was heard on it proves nothing.
+    fn look(self: &Arc<Self>) {
         self.state().look();
-        self.nudge.notify_one();
+        self.wake_keeper();
     }
 }
 

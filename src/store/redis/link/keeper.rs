@@ -82,6 +82,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
                 let opened = link.unless_urgent(link.attempt(link.patience)).await;
                 link.keep_spare(opened);
             }
+            Task::Look(active) => link.asks(&active, link.deadline / 2).await,
             Task::Probe(active, spare) => {
                 link.unless_urgent(link.probe(&active, spare)).await;
             }
@@ -311,17 +312,26 @@ impl Inner {
 
     /// Uses connections that are idle, so that they stay open, and finds out whether they still work.
     async fn probe(self: &Arc<Self>, active: &Shared, spare: Option<Shared>) {
-        let began = Monotonic::now().as_millis();
+        let patience = self.deadline.min(self.patience);
         if let Some(spare) = spare
-            && let Err(outage) = spare.probe(self.deadline.min(self.patience)).await
+            && let Err(outage) = spare.probe(patience).await
         {
             spare.stop();
             self.broke(&spare, &outage);
         }
-        match active.probe(self.deadline.min(self.patience)).await {
-            Ok(()) => self.served(),
-            Err(_) if active.heard() < began => self.suspect(active, began),
-            Err(_) => {}
+        self.asks(active, patience).await;
+    }
+
+    /// Finds out whether the server answers on the connection that calls share. If not, a second one decides.
+    async fn asks(self: &Arc<Self>, active: &Shared, patience: Duration) {
+        let began = Monotonic::now().as_millis();
+        let (asked, longer) = (Arc::clone(active), patience.saturating_add(self.quarter));
+        // In a task: an answer that comes while the judge is at work counts too.
+        let probe = tokio::spawn(async move { asked.probe(longer).await });
+        match tokio::time::timeout(patience, probe).await {
+            Ok(Ok(Ok(()))) => self.served(),
+            _ if active.heard() < began => self.suspect(active, began),
+            _ => {}
         }
     }
 

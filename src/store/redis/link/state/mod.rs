@@ -53,6 +53,8 @@ pub(super) struct State {
     /// Since when the server answers that it is not ready, and nothing else; and when it did so last.
     unready: Option<(i64, i64)>,
     probed: i64,
+    /// Calls wait on other connections, and want to know whether the server answers.
+    look: bool,
     spare_tried: i64,
     /// Whether the server refused the password of the last one that was tried as a spare.
     spare_denied: bool,
@@ -91,6 +93,8 @@ pub(super) enum Task {
     /// Finds out which is silent, the first connection or the server, since when.
     Judge(Shared, Option<Shared>, i64),
     OpenSpare,
+    /// Finds out whether the server answers on it.
+    Look(Shared),
     Probe(Shared, Option<Shared>),
     Bury(Vec<Shared>),
     /// Opens a connection to the master of now.
@@ -111,6 +115,7 @@ impl State {
             replaced: i64::MIN,
             unready: None,
             probed: now,
+            look: false,
             spare_tried: i64::MIN,
             spare_denied: false,
             spares_failed: 0,
@@ -196,6 +201,7 @@ impl State {
         self.suspect = None;
         self.unready = None;
         self.ask = false;
+        self.look = false;
         self.up = now;
         self.probed = now;
         self.spare_tried = i64::MIN;
@@ -282,9 +288,9 @@ impl State {
         is_news
     }
 
-    /// Uses the connections soon, to find out whether the server answers.
+    /// It is found out soon whether the server answers.
     pub(super) fn look(&mut self) {
-        self.probed = i64::MIN;
+        self.look = true;
     }
 
     /// A sentinel reported that it names another master.
@@ -320,7 +326,7 @@ impl State {
 
     /// Whether callers wait for what the keeper does next.
     pub(super) fn is_urgent(&self) -> bool {
-        self.active.is_none() || self.suspect.is_some() || self.ask
+        self.active.is_none() || self.suspect.is_some() || self.ask || self.look
     }
 
     /// What the keeper does next.
@@ -347,6 +353,9 @@ impl State {
                 return Task::Judge(active, self.spare.clone(), since);
             }
             self.suspect = None;
+        }
+        if std::mem::take(&mut self.look) {
+            return Task::Look(active);
         }
         if self.ask || wants.master && now >= self.ask_due {
             return Task::Ask;
