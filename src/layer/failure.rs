@@ -54,14 +54,15 @@ impl From<SessionError> for Rejection {
 impl From<CommitError> for Rejection {
     /// A refused sign-in is 409 `limit_reached` with the sessions and the ticket, 403
     /// `sign_in_disabled`, or 401 `sign_in_void`, `sign_in_too_old` or `no_ticket`. A session that ended
-    /// meanwhile is 401 `not_signed_in`: the client has to sign in again. Data over its limit is 413 `not_stored`. A
+    /// meanwhile is 401 `not_signed_in`: the client has to sign in again. So is a re-authentication that came too late after
+    /// another one. Data over its limit is 413 `not_stored`. A
     /// store that does not answer and data that keeps changing are 503 `unavailable`. So is a guest session
     /// that a speculative request would begin: the browser then loads the page again when the user opens it.
     /// Everything else is 500 `not_stored`.
     fn from(error: CommitError) -> Self {
         let failed = match error {
             CommitError::Disabled => return Self::new(RejectionKind::Disabled),
-            CommitError::Ended => return Self::not_signed_in(None),
+            CommitError::Ended | CommitError::TokenReplaced => return Self::not_signed_in(None),
             CommitError::LimitReached(reached) => return Self::limit_reached(reached),
             CommitError::NoTicket => return Self::new(RejectionKind::NoTicket),
             CommitError::TooOld => return Self::new(RejectionKind::SignInTooOld),

@@ -18,6 +18,9 @@ pub(super) const BLOCK: usize = 123;
 pub struct Salt([u8; 16]);
 
 impl Salt {
+    /// In place of a salt, after a re-authentication.
+    pub(crate) const NONE: Self = Self([0; 16]);
+
     /// The salt with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -100,6 +103,12 @@ impl Rotation {
     #[must_use]
     pub fn is_unused(&self) -> bool {
         matches!(self.previous[0], Some(previous) if previous.until == Previous::UNUSED)
+    }
+
+    /// Whether two requests re-authenticated with one token, and the tokens of both work. The newest previous one is then
+    /// the other of the two, and no token was derived: there is no salt.
+    pub(crate) fn has_two(&self) -> bool {
+        self.salt == Salt::NONE && matches!(self.previous[0], Some(previous) if !previous.rejected)
     }
 
     /// The previous token with this digest.

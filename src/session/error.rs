@@ -194,6 +194,10 @@ pub enum CommitError {
     /// is no longer staged then, so that it does not happen twice. All else is still staged. The next request reads what is
     /// stored.
     Store(StoreError),
+    /// Another request with the same token re-authenticated before this one, and the
+    /// [`rotation_grace`](crate::SessionLayer::rotation_grace) since then is over. The session goes on, with the token of that
+    /// request. The re-authentication of this one is lost, and a shorter life with it. Its data is stored.
+    TokenReplaced,
     /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,
     /// The user authenticated a day ago or earlier ([`Login::since`](crate::Login::since)). The store does not
@@ -271,6 +275,9 @@ impl fmt::Display for CommitError {
                 "not stored: the store refused access"
             }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
+            Self::TokenReplaced => {
+                "not re-authenticated: another request did so before, and the session has its token"
+            }
             Self::TooLarge => "not stored: the data would be over its limit",
             Self::TooOld => {
                 "not signed in: the first step of this sign-in was a day ago or earlier; begin again"
@@ -295,6 +302,7 @@ impl error::Error for CommitError {
             | Self::LimitReached(_)
             | Self::NoTicket
             | Self::Speculative
+            | Self::TokenReplaced
             | Self::TooLarge
             | Self::TooOld
             | Self::Rejected => None,

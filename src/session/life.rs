@@ -59,6 +59,16 @@ impl Session {
     ///
     /// Nothing happens if a sign-in is staged, which does all of that.
     ///
+    /// A user may click twice, so two requests come with one token:
+    ///
+    /// - Both find their session, and then both re-authenticate: both succeed. The token of either response opens the session, so
+    ///   it does not matter which one the browser keeps. For the grace time after the second one both work. After that only the
+    ///   token that a request sent last does.
+    /// - The second one arrives after the first one is done: it is a guest and gets 401, although the password was right.
+    ///   The session is not over. Disable the button at the first click, and let the page load again after
+    ///   a 401 for the reason [`Replaced`](crate::EndReason::Replaced).
+    /// - The second one takes longer than the grace time: [`CommitError::TokenReplaced`](crate::CommitError::TokenReplaced), a 401.
+    ///
     /// If the response with the new token cannot be sent, the session ends. It also ends if the store does
     /// not answer in time, twice: the previous token may be invalid by then, and no client has the new one.
     /// The response is a 503 then, and the user signs in again.
@@ -92,7 +102,7 @@ impl Session {
     /// deserves less time. The session then ends after `to.idle()` without activity, and at the latest
     /// `to.absolute()` after the commit, by the store's clock. A part that is shorter already does not
     /// change. After a later [`reauthenticated`](Self::reauthenticated) the session lives for the shorter
-    /// lifetime again, not for that of its sign-in. For more than that the user has to
+    /// lifetime again, not for that of its sign-in. The same holds if that one runs at the same time. For more than that the user has to
     /// [sign in](Self::log_in) again.
     ///
     /// The idle time counts from the last activity, so a session that was idle for longer ends at once:

@@ -9,9 +9,11 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{EventKind, Realm, Record, Timestamp, Token},
+    model::{EventKind, Realm, Record, SessionId, Tag, Timestamp, Token},
     request::Way,
-    store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind, together::apart},
+    store::{
+        Authenticated, Look, Presence, Renewal, Rotate, Rotated, StoreErrorKind, together::apart,
+    },
 };
 
 impl Session {
@@ -154,31 +156,51 @@ impl Session {
             self.report_renewed(EventKind::Reauthenticated, record);
             self.lift_doubt(tag, record).await;
         }
-        let mut state = self.state();
-        if state.abandoned {
-            return Err(CommitError::Closed);
-        }
-        match answer {
-            Ok(Rotated::Rotated(record)) => {
-                state.renewed(next.clone(), *record);
-                state.unstage_shorten(shorten);
-                return Ok(());
+        {
+            let mut state = self.state();
+            if state.abandoned {
+                return Err(CommitError::Closed);
             }
-            // The previous token may be invalid, and no client has the new one. Unless it is delivered after
-            // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
-            Err(error) => {
-                if unknown {
-                    // That of a sign-in of this request, too.
-                    state.sets_no_cookie();
-                } else if is_first {
-                    state.not_pending(id);
+            match answer {
+                Ok(Rotated::Rotated(record)) => {
+                    state.renewed(next.clone(), *record);
+                    state.unstage_shorten(shorten);
+                    return Ok(());
                 }
-                return Err(error);
+                // The previous token may be invalid, and no client has the new one. Unless it is delivered after
+                // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
+                Err(error) => {
+                    if unknown {
+                        // That of a sign-in of this request, too.
+                        state.sets_no_cookie();
+                    } else if is_first {
+                        state.not_pending(id);
+                    }
+                    return Err(error);
+                }
+                Ok(Rotated::Took(_) | Rotated::Kept | Rotated::Ended) => state.not_pending(id),
             }
-            Ok(Rotated::Took(_) | Rotated::Kept | Rotated::Ended) => state.not_pending(id),
         }
-        drop(state);
-        Err(self.ended_meanwhile())
+        // Boxed: this is rare.
+        Err(Box::pin(self.unproven(tag, id)).await?)
+    }
+
+    /// Why the store did not take a re-authentication.
+    ///
+    /// Another request with the token may have re-authenticated long before. The session is not over then, and to say so
+    /// would sign out a user who just entered the password.
+    async fn unproven(&self, tag: Tag, id: SessionId) -> Result<CommitError, CommitError> {
+        let rules = &self.0.rules;
+        let mut look = Look::new(tag, [id]);
+        look.not_before = rules.not_before.get();
+        let looked = rules.store.look(look).await?;
+        if !matches!(looked.sessions[..], [Presence::Live(_)]) {
+            return Ok(self.ended_meanwhile());
+        }
+        let mut state = self.state();
+        state.sets_no_cookie();
+        state.staged.shorten = None;
+        Ok(CommitError::TokenReplaced)
     }
 
     async fn ask(

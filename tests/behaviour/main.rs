@@ -34,6 +34,7 @@ mod device_api;
 mod device_cookie;
 mod device_refusals;
 mod disabled;
+mod double_proof;
 mod double_submit;
 mod end_streams;
 mod end_streams_calls;

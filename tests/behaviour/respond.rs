@@ -90,7 +90,7 @@ async fn a_session_error_is_a_problem_of_its_kind() {
 #[tokio::test]
 async fn a_commit_error_is_the_answer_that_the_layer_gives() {
     let out = || StoreError::new(StoreErrorKind::Timeout);
-    let rules: [(fn() -> CommitError, u16, &str, Code); 9] = [
+    let rules: [(fn() -> CommitError, u16, &str, Code); 10] = [
         (|| CommitError::Closed, 500, "not_stored", Code::Internal),
         (
             || CommitError::Conflict,
@@ -120,6 +120,12 @@ async fn a_commit_error_is_the_answer_that_the_layer_gives() {
             || CommitError::Rejected,
             401,
             "sign_in_void",
+            Code::Unauthenticated,
+        ),
+        (
+            || CommitError::TokenReplaced,
+            401,
+            "not_signed_in",
             Code::Unauthenticated,
         ),
         (
@@ -275,6 +281,7 @@ async fn what_the_client_did_is_no_failure_in_the_log() {
         CommitError::Disabled,
         CommitError::Ended,
         CommitError::Rejected,
+        CommitError::TokenReplaced,
     ] {
         answer(error).await;
     }

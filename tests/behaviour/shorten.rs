@@ -368,3 +368,21 @@ async fn after_a_later_re_authentication_the_session_lives_for_the_shorter_lifet
         }
     }
 }
+
+#[tokio::test]
+async fn a_re_authentication_in_parallel_does_not_undo_it() {
+    let (layer, _store, clock) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    clock.advance(MINUTE);
+
+    let status = client.at_once(
+        |session| session.reauthenticated().unwrap(),
+        |session| session.shorten(SHORT).unwrap(),
+    );
+
+    assert_eq!(status.await, StatusCode::OK);
+    let (idle, ended) = found(&mut client).await.unwrap();
+    assert_eq!(idle, clock.now().plus(SHORT.idle()));
+    // It counts from the arrival of the request that re-authenticated.
+    assert!(ended <= clock.now().plus(SHORT.absolute()), "{ended:?}");
+}

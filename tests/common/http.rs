@@ -99,6 +99,11 @@ impl<T> Answer<T> {
         self.handled.unwrap()
     }
 
+    /// What the handler returned. The rest of the answer stays.
+    pub fn take(&mut self) -> T {
+        self.handled.take().unwrap()
+    }
+
     /// Whether the service was reached.
     pub fn reached(&self) -> bool {
         self.handled.is_some()

@@ -10,7 +10,7 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use tower_user_sessions::{
-    EndReason, MemoryStore, Proof, SessionStore,
+    EndReason, Lifetime, MemoryStore, Proof, SessionStore,
     store::{
         Authenticated, Create, Created, Digest, End, Ended, Forget, List, Look, Looked,
         ManualClock, NoteClient, Realm, Record, Redeem, Renewal, Resolve, Resolved, Rotate,
@@ -50,9 +50,15 @@ enum Rule {
     SameCutoff,
     /// An invalid token is reported again and again.
     ReportsAgain,
+    /// A re-authentication makes a lifetime longer that was shortened.
+    Prolongs,
+    /// The second of two re-authentications with one token is none.
+    ProvesOnce,
+    /// The second one ends the token of the first.
+    KeepsOne,
 }
 
-const ALL: [Rule; 14] = [
+const ALL: [Rule; 17] = [
     Rule::Proof,
     Rule::Rotates,
     Rule::Class,
@@ -67,6 +73,9 @@ const ALL: [Rule; 14] = [
     Rule::TooOld,
     Rule::SameCutoff,
     Rule::ReportsAgain,
+    Rule::Prolongs,
+    Rule::ProvesOnce,
+    Rule::KeepsOne,
 ];
 
 /// `MemoryStore` without one rule.
@@ -76,6 +85,8 @@ struct Mutant {
     without: Rule,
     /// The last reuse, for [`Rule::ReportsAgain`].
     reused: std::sync::Mutex<Option<(Digest, Resolved)>>,
+    /// What the last re-authentication asked for, for [`Rule::Prolongs`].
+    asked: std::sync::Mutex<Option<(Digest, Lifetime)>>,
 }
 
 impl Mutant {
@@ -92,7 +103,17 @@ impl Mutant {
 
 impl SessionStore for Mutant {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
-        let answer = self.store.resolve(resolve).await?;
+        let mut answer = self.store.resolve(resolve).await?;
+        if self.is(Rule::Prolongs)
+            && let Resolved::Live(found) = &mut answer
+            && let Some((digest, lifetime)) = *self.asked.lock().unwrap()
+            && digest == found.record.digest
+        {
+            let record = &mut found.record;
+            record.idle = lifetime.idle();
+            let from = record.authenticated_at.max(record.created_at);
+            record.deadline = from.plus(lifetime.absolute());
+        }
         if self.is(Rule::Unknown) && matches!(answer, Resolved::Unknown) {
             self.leaves(resolve.token.tag(), resolve.token.session_id())
                 .await;
@@ -180,6 +201,24 @@ impl SessionStore for Mutant {
                 rotate.previous = record.digest;
             }
         }
+        if let Renewal::Proven { lifetime, .. } = rotate.renewal {
+            *self.asked.lock().unwrap() = Some((rotate.digest, lifetime));
+            let live = self.store.list(&List::new(rotate.tag)).await?;
+            let of = live.iter().find(|record| record.id == rotate.id);
+            let rotation = of.and_then(|record| record.rotation.as_deref());
+            let previous = rotation.and_then(|rotation| rotation.previous(&rotate.previous));
+            if let Some(record) = of
+                && previous.is_some_and(|previous| previous.rejected)
+                && record.digest != rotate.digest
+            {
+                if self.is(Rule::ProvesOnce) {
+                    return Ok(Rotated::Ended);
+                }
+                if self.is(Rule::KeepsOne) {
+                    rotate.previous = record.digest;
+                }
+            }
+        }
         self.store.rotate(&rotate).await
     }
 
@@ -234,6 +273,7 @@ fn verdict(without: Rule) -> Option<String> {
             clock,
             without,
             reused: std::sync::Mutex::default(),
+            asked: std::sync::Mutex::default(),
         }));
     });
     let failed = panic::catch_unwind(run).err()?;

@@ -71,6 +71,7 @@ mod subject;
 mod ticket;
 mod touch;
 mod trial;
+mod twice;
 mod unused;
 
 pub use self::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     invalid::end_no_session,
     trial::{IDLE, MS, SessionSet, Trial, quiet},
+    twice::proves_twice,
 };
 use crate::{
     model::{EndReason, Lifetime, Record, Token},
@@ -29,6 +30,7 @@ pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(M
     a_previous_token_learns_nothing_of_the_end(&trial).await;
     an_ended_session_is_not_rotated(&trial).await;
     end_no_session(&trial).await;
+    proves_twice(&trial).await;
 }
 
 /// Asks for a token derived from this one; returns it and the outcome.
@@ -219,7 +221,7 @@ async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
     let next = trial.random(previous.renewed());
     let proven = Renewal::Proven {
         authenticated: Authenticated::At(trial.now()),
-        lifetime: Lifetime::new(2 * IDLE, 4 * IDLE),
+        lifetime: Lifetime::new(IDLE / 2, IDLE),
     };
 
     let outcome = trial.rotate(&Rotate::new(&previous, &next, proven)).await;
@@ -248,7 +250,7 @@ async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
     );
     let record = trial.live(&next, "the new token").await.record;
     let times = (record.authenticated_at, record.idle, record.deadline);
-    let wanted = (trial.now(), 2 * IDLE, trial.now().plus(4 * IDLE));
+    let wanted = (trial.now(), IDLE / 2, trial.now().plus(IDLE));
     trial.same(
         times,
         wanted,

@@ -23,6 +23,7 @@ pub async fn shortens_and_never_prolongs<St: SessionStore>(make: impl AsyncFn(Ma
     nothing_changes_where_it_is_not_saved(&trial).await;
     an_idle_session_may_expire_at_once(&trial).await;
     the_shorter_lifetime_is_kept_beside_the_last_client(&trial).await;
+    a_re_authentication_makes_no_part_longer(&trial).await;
 }
 
 /// Shortens the session, and returns revision, idle time and deadline.
@@ -249,9 +250,10 @@ async fn the_shorter_lifetime_is_kept_beside_the_last_client(trial: &Trial) {
             trial.same(wanted.lifetime(), SHORT, "the shortest lifetime");
 
             let next = trial.random(token.renewed());
+            // As a request asks that read the record before.
             let proven = Renewal::Proven {
                 authenticated: Authenticated::At(trial.now()),
-                lifetime: wanted.lifetime(),
+                lifetime: Lifetime::new(IDLE, ABSOLUTE),
             };
             trial.rotate(&Rotate::new(&token, &next, proven)).await;
             let found = trial
@@ -264,5 +266,40 @@ async fn the_shorter_lifetime_is_kept_beside_the_last_client(trial: &Trial) {
                 "the last client",
             );
         }
+    }
+}
+
+/// Another request may shorten the lifetime after the one that re-authenticates has read the record.
+async fn a_re_authentication_makes_no_part_longer(trial: &Trial) {
+    let made = Lifetime::new(IDLE, ABSOLUTE);
+    let longer = Lifetime::new(IDLE * 2, ABSOLUTE * 2);
+    for (shortens, asked, wanted) in [
+        (None, longer, made),
+        (None, SHORT, SHORT),
+        (Some(SHORT), made, SHORT),
+        (Some(SHORT), longer, SHORT),
+    ] {
+        let session_set = trial.user();
+        let token = session_set.signs_in().await;
+        trial.clock.advance(MS * 250);
+        if let Some(to) = shortens {
+            shorten(&session_set, trial, &token, to).await;
+        }
+        trial.clock.advance(MS * 250);
+
+        let next = trial.random(token.renewed());
+        let proven = Renewal::Proven {
+            authenticated: Authenticated::At(trial.now()),
+            lifetime: asked,
+        };
+        trial.rotate(&Rotate::new(&token, &next, proven)).await;
+
+        let found = trial.live(&next, "a session after a re-authentication");
+        let record = found.await.record;
+        trial.same(
+            (record.idle, record.deadline, record.lifetime()),
+            (wanted.idle(), trial.now().plus(wanted.absolute()), wanted),
+            "idle time, deadline and lifetime after a re-authentication",
+        );
     }
 }

@@ -65,10 +65,12 @@ pub enum Renewal {
     /// works until a request sends the new one.
     Derived(Salt),
     /// The user authenticated again. The secret is random, and previous tokens stop working at once.
+    ///
+    /// Two requests may do this with one token. Then the tokens of both work for the grace period.
     Proven {
         /// When the user authenticated.
         authenticated: Authenticated,
-        /// How long the session lives from now on.
+        /// How long the session lives from now on. A part that is longer than the stored one counts as that.
         lifetime: Lifetime,
     },
 }

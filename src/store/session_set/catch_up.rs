@@ -58,6 +58,9 @@ impl Live {
     fn catch_up(&mut self, with: &Self, now: Timestamp) {
         let (own, seen) = (&mut self.record, &with.record);
         own.last_activity = own.last_activity.max(seen.last_activity);
+        if is_taken_over(own, seen) {
+            own.digest = seen.digest;
+        }
         if own.digest != seen.digest {
             // After a rotation of the copy, the token that the requests sent is a previous one.
             forget(own, seen, now);
@@ -86,6 +89,16 @@ impl Live {
             }
         }
     }
+}
+
+/// Whether a request sent the other of two tokens that re-authentications gave, which made it the current one.
+fn is_taken_over(own: &Record, seen: &Record) -> bool {
+    let (Some(before), Some(rotation)) = (own.rotation.as_deref(), seen.rotation.as_deref()) else {
+        return false;
+    };
+    rotation.has_two()
+        && rotation.previous(&own.digest).is_some()
+        && before.previous(&seen.digest).is_some()
 }
 
 /// Drops the previous tokens that `resolve` reported and dropped: each is reported once.

@@ -1,6 +1,6 @@
 //! Resolves tokens and rotates them.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use super::{Cause, SessionSet};
 use crate::{
@@ -81,7 +81,10 @@ impl SessionSet {
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
-            Some(_) => false,
+            Some(_) => {
+                take_over(record, digest);
+                false
+            }
             None => seen(record, now),
         };
         let step = resolve.activity_every;
@@ -157,7 +160,7 @@ impl SessionSet {
         ) {
             (Standing::Present, _) => None,
             (Standing::Previous(previous), Some(before))
-                if now < previous.until && !previous.rejected =>
+                if now < previous.until && (proven || !previous.rejected) =>
             {
                 // The salt belongs to the newer token; from an older one it would derive another token.
                 let took = before.is_unused() && before.previous[0] == Some(previous);
@@ -173,18 +176,29 @@ impl SessionSet {
         };
         let salt = match rotate.renewal {
             Renewal::Derived(salt) => salt,
-            Renewal::Proven { .. } => Salt::from_bytes([0; 16]),
+            Renewal::Proven { .. } => Salt::NONE,
         };
         if sent.is_none() {
             seen(record, now);
         }
         let before = record.rotation.as_deref().map(|before| before.previous);
-        let previous = if proven {
-            // The user authenticated again, so the current token stops working too.
-            let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
-            Some(rejected(record.digest, earlier, now.plus(grace)))
-        } else {
-            followed(record.digest, before, now)
+        // Another request with the same token proved who the user is, a moment before. The browser may keep either response.
+        let twice = sent.filter(|sent| sent.rejected);
+        let previous = match (proven, twice) {
+            (true, Some(_)) => {
+                let other = Previous {
+                    digest: record.digest,
+                    until: now.plus(grace),
+                    rejected: false,
+                };
+                Some([Some(other), twice])
+            }
+            (true, None) => {
+                // The user authenticated again, so the current token stops working too.
+                let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
+                Some(rejected(record.digest, earlier, now.plus(grace)))
+            }
+            (false, _) => followed(record.digest, before, now),
         };
         let Some(previous) = previous else {
             return Rotated::Kept;
@@ -193,7 +207,8 @@ impl SessionSet {
             issued_at: now,
             grace,
             notice_kept: kept,
-            reuse_ends: rotate.reuse_ends,
+            // Of two such tokens the browser forgot one. If that is the wrong one, the user signs in again, and no more.
+            reuse_ends: rotate.reuse_ends && twice.is_none(),
             salt,
             previous,
         }));
@@ -203,13 +218,15 @@ impl SessionSet {
             lifetime,
         } = rotate.renewal
         {
+            // Another request may have shortened it since this one read it.
+            let longest = record.lifetime().absolute();
             // The clock may be behind: what is live must not have begun before everybody's end.
             let proven = authenticated.counted_back(now).min(now);
             record.authenticated_at = record.authenticated_at.max(proven);
             record.last_activity = record.last_activity.max(now);
-            record.idle = lifetime.idle();
+            record.idle = record.idle.min(lifetime.idle());
             let from = record.authenticated_at.max(record.created_at);
-            record.deadline = from.plus(lifetime.absolute());
+            record.deadline = from.plus(longest.min(lifetime.absolute()));
         }
         Rotated::Rotated(Box::new(record.clone()))
     }
@@ -228,6 +245,22 @@ fn seen(record: &mut Record, now: Timestamp) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// A request sent the other of two tokens that one re-authentication gave: this is the one that the browser kept. So it is
+/// the current one from now on.
+fn take_over(record: &mut Record, digest: &Digest) {
+    let Some(rotation) = &mut record.rotation else {
+        return;
+    };
+    if !rotation.has_two() {
+        return;
+    }
+    if let [Some(other), _] = &mut Arc::make_mut(rotation).previous
+        && other.digest == *digest
+    {
+        other.digest = mem::replace(&mut record.digest, *digest);
     }
 }
 

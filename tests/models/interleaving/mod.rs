@@ -14,6 +14,7 @@
 
 mod aims;
 mod mutant;
+mod rules;
 mod tasks;
 
 use std::{fmt::Write as _, time::Duration};
@@ -28,7 +29,8 @@ use tower_user_sessions::{
 
 use self::{
     aims::Transition,
-    mutant::{MUTANTS, Mutant},
+    mutant::Mutant,
+    rules::MUTANTS,
     tasks::{START, Tasks},
 };
 use crate::{

@@ -43,7 +43,7 @@ enum Seen {
         revision: u64,
         of_user: bool,
     },
-    /// It was replaced by this session.
+    /// It was replaced by this session, or another request with its token re-authenticated first.
     Replaced(SessionId),
 }
 
@@ -230,7 +230,9 @@ impl Tasks {
                 self.ask(task, Request::Save(save));
             }
             (Aim::Rotate, Seen::Live { .. }) => self.rotate(task, delivered, false),
-            (Aim::Reauthenticate, Seen::Live { .. }) => self.rotate(task, delivered, true),
+            (Aim::Reauthenticate, Seen::Live { .. } | Seen::Replaced(_)) => {
+                self.rotate(task, delivered, true);
+            }
             // The session of a task of the same user, which may be in another realm.
             (Aim::Revoke, _) => {
                 if let Some(other) = &self.tasks[(task + 2) % TASKS].jar {

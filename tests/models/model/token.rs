@@ -9,6 +9,9 @@ use tower_user_sessions::{
 
 use super::{Answer, NOTICE_KEPT, SessionSet, session_set::began};
 
+/// After a re-authentication no token was derived.
+const NONE: Salt = Salt::from_bytes([0; 16]);
+
 impl SessionSet {
     pub(super) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
         let (id, digest) = (ask.token.session_id(), ask.digest);
@@ -63,6 +66,12 @@ impl SessionSet {
                     previous.until,
                 ));
             }
+            // The user re-authenticated twice at once, and this is the token that the browser kept.
+            let rotation = Arc::make_mut(record.rotation.as_mut().unwrap());
+            if rotation.salt == NONE {
+                rotation.previous[0].as_mut().unwrap().digest = record.digest;
+                record.digest = digest;
+            }
         }
         if ask.activity && now > record.last_activity {
             record.last_activity = now;
@@ -77,21 +86,23 @@ impl SessionSet {
         if record.digest == ask.digest {
             return Answer::Rotated(record.clone());
         }
-        let open = previous(record, &ask.previous).filter(|it| now < it.until && !it.rejected);
         let is_present = record.digest == ask.previous;
         let derived = matches!(ask.renewal, Renewal::Derived(_));
+        let open = previous(record, &ask.previous)
+            .filter(|it| now < it.until && (!derived || !it.rejected));
         if !is_present && open.is_none() {
             let known = derived && previous(record, &ask.previous).is_some();
             return if known { Answer::Kept } else { Answer::NotLive };
         }
         record.unused &= !is_present;
         let before = record.rotation.as_deref().copied();
+        let twice = open.is_some_and(|it| it.rejected);
         let issued = |salt, previous| {
             Some(Arc::new(Rotation {
                 issued_at: now,
                 grace: ask.grace,
                 notice_kept: NOTICE_KEPT,
-                reuse_ends: ask.reuse_ends,
+                reuse_ends: ask.reuse_ends && !twice,
                 salt,
                 previous,
             }))
@@ -148,18 +159,16 @@ impl SessionSet {
                 let present = Previous {
                     digest: record.digest,
                     until,
-                    rejected: true,
+                    rejected: !twice,
                 };
-                record.rotation = issued(
-                    Salt::from_bytes([0; 16]),
-                    [Some(present), sent.map(rejected)],
-                );
+                record.rotation = issued(NONE, [Some(present), sent.map(rejected)]);
                 record.digest = ask.digest;
+                let longest = record.lifetime().absolute();
                 record.authenticated_at = record.authenticated_at.max(at.min(now));
                 record.last_activity = record.last_activity.max(now);
-                record.idle = lifetime.idle();
+                record.idle = record.idle.min(lifetime.idle());
                 let from = record.authenticated_at.max(record.created_at);
-                record.deadline = from.plus(lifetime.absolute());
+                record.deadline = from.plus(longest.min(lifetime.absolute()));
                 Answer::Rotated(record.clone())
             }
         }

@@ -187,6 +187,35 @@ fn a_new_token_that_is_sent_to_be_renewed_counts_as_sent_although_it_is_too_earl
 }
 
 #[test]
+fn of_two_tokens_of_re_authentications_the_one_that_is_sent_stays_the_current_one() {
+    let mut entry = Entry::default();
+    let old = begins(&mut entry, Some("alice"));
+    let mut proves = || {
+        let next = old.renewed().unwrap();
+        let renewal = Renewal::Proven {
+            authenticated: Authenticated::At(after(SECOND)),
+            lifetime: Lifetime::new(HOUR, HOUR),
+        };
+        let mut rotate = Rotate::new(&old, &next, renewal);
+        rotate.grace = SECOND * 2;
+        entry.change(|set| set.rotate(&rotate, after(SECOND), KEPT));
+        lands(&mut entry, SECOND);
+        next
+    };
+    let (first, second) = (proves(), proves());
+    saves(&mut entry, &second, SECOND);
+    let kept = sends(&mut entry, &first, SECOND * 2);
+    assert!(matches!(kept, Resolved::Live(_)), "{kept:?}");
+
+    entry.land(true, false, after(SECOND * 2));
+
+    let current = sends(&mut entry, &first, SECOND * 4);
+    assert!(matches!(current, Resolved::Live(_)), "{current:?}");
+    let other = sends(&mut entry, &second, SECOND * 4);
+    assert!(matches!(other, Resolved::Reused(_)), "{other:?}");
+}
+
+#[test]
 fn a_session_does_not_end_without_the_data_that_is_on_its_way_to_the_disk() {
     for lands_before in [true, false] {
         let mut entry = Entry::default();

@@ -48,12 +48,12 @@ if not created then
 end
 local present, body = sub(record, 51, 82), body_of(record)
 local newer, older = previous_tokens(record)
+local open, twice = still_open(sent, newer, older, now, again == 1)
 if present == digest then
   return { 1, now, of, record }
 elseif kind > 127 and present == sent then
   kind, record = kind - 128, first_use(user, session, record, ttl(now, lasts, till))
 elseif present ~= sent then
-  local open = still_open(sent, newer, older, now)
   if not open then
     -- The request was slower than its grace period. That is no reuse.
     local known = sub(newer, 1, 32) == sent or sub(older, 1, 32) == sent
@@ -79,11 +79,11 @@ kind = kind % 32 + 32 + (again == 0 and 64 or 0)
 if again == 1 then
   -- The clock may be behind: what is live must not have begun before everybody's end.
   proven = math.max(authenticated, math.min(age == 1 and now - proven or proven, now))
-  local deadline = math.max(proven, created) + absolute
+  local lives, deadline = lives_again(record, proven, idle, absolute)
   header = sub(record, 3, 18)
-    .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), idle, deadline)
-  first, newer = reject(sent .. UNUSED, now + grace), reject(newer, now + grace)
-  keep(user, ttl(now, idle, deadline))
+    .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), lives, deadline)
+  first, newer, ends = before_proven(sent, newer, now + grace, twice, ends)
+  keep(user, ttl(now, lives, deadline))
 end
 record = struct.pack(">BB", VERSION, kind) .. header .. digest
   .. struct.pack(">i8i8i8B", now, grace, kept, ends) .. salt .. first .. newer .. body

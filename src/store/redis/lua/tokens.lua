@@ -62,14 +62,26 @@ local function first_use(key, id, record, lasts)
   return struct.pack(">BB", VERSION, string.byte(record, 2) - 128) .. string.sub(record, 3)
 end
 
--- Which of the two previous tokens has this digest, if it still works.
-local function still_open(digest, newer, older, now)
+-- Which of the two previous tokens has this digest, if it still works, and whether it is rejected. A rejected one does
+-- for a re-authentication.
+local function still_open(digest, newer, older, now, proven)
   for _, each in ipairs({ newer, older }) do
     local good, rejected = good_until(each)
-    if string.sub(each, 1, 32) == digest and now < good and rejected == 0 then
-      return each
+    if string.sub(each, 1, 32) == digest and now < good and (rejected == 0 or proven) then
+      return each, rejected == 1
     end
   end
+end
+
+-- The record after a request with its other token, if two requests re-authenticated with one: this one is the current one
+-- from now on, because the browser kept it. No token was derived then, so there is no salt.
+local function taken_over(record)
+  local sub = string.sub
+  if sub(record, 108, 123) ~= sub(NONE, 1, 16) or string.byte(record, 164) == 1 then
+    return record
+  end
+  return sub(record, 1, 50) .. sub(record, 124, 155) .. sub(record, 83, 123) .. sub(record, 51, 82)
+    .. sub(record, 156)
 end
 
 -- The reply of `resolve.lua` to a token of a session that has ended.

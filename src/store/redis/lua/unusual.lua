@@ -30,16 +30,16 @@ if previous then
     if rejected == 1 then
       -- The user authenticated again since, so a copy of this token ends nothing. It is reported once.
       redis.call("HSET", user, session, forget(record, previous))
-      ends = 0
     elseif ends == 1 then
       local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "", previous = digest }
       finish(user, session, record, cause, now)
       keep(user, kept)
     end
-    return { 4, now, of, record, ends }
+    return { 4, now, of, record, rejected == 1 and 0 or ends }
   elseif rejected == 1 then
     return { 5, now, of, record }
   end
+  record = taken_over(record)
 elseif unused or kind >= 64 then
   record = unused and first_use(user, session, record, ttl(now, idle, deadline))
     or used(record, kind, now)

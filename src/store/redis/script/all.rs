@@ -5,6 +5,7 @@ use crate::store::redis::live::Publish;
 
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const TOKENS: &str = include_str!("../lua/tokens.lua");
+const PROVEN: &str = include_str!("../lua/proven.lua");
 const HASH: &str = include_str!("../lua/hash.lua");
 const SHORTER: &str = include_str!("../lua/shorter.lua");
 const DATA: &str = include_str!("../lua/data.lua");
@@ -104,7 +105,7 @@ impl All {
             ),
             rotate: changes(
                 "ALL and 4",
-                &[PRELUDE, TOKENS],
+                &[PRELUDE, TOKENS, PROVEN],
                 include_str!("../lua/rotate.lua"),
             ),
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),

@@ -129,7 +129,7 @@ impl Scripts {
             Renewal::Proven {
                 authenticated,
                 lifetime,
-            } => (1, authenticated, lifetime, Salt::from_bytes([0; 16])),
+            } => (1, authenticated, lifetime, Salt::NONE),
         };
         let (age, proven) = proven(authenticated);
         let mut terms = Vec::with_capacity(67);
