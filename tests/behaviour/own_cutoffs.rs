@@ -225,3 +225,51 @@ async fn an_own_end_makes_the_first_step_of_a_sign_in_no_younger() {
     done.unwrap();
     assert_eq!(authenticated, Some(first_step));
 }
+
+/// When another request ends all sessions, if one does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Other {
+    None,
+    Before,
+    Between,
+}
+
+// T21
+#[tokio::test]
+async fn a_repeated_end_whose_first_answer_was_lost_hides_ends_of_others_and_not_its_own() {
+    for other in [Other::None, Other::Before, Other::Between] {
+        let (store, clock) = store();
+        let faulty = FaultyStore::new(&store);
+        let layer = SessionLayer::new(faulty.clone());
+        let admin = UserSessions::new(store.clone(), user("alice"));
+
+        let answer = Client::new(&layer).request(move |session| {
+            let (admin, faulty, clock) = (admin.clone(), faulty.clone(), clock.clone());
+            async move {
+                let alice = session.sessions_of(user("alice"));
+                if other == Other::Before {
+                    admin.end_all().await.unwrap();
+                }
+                faulty.next(Method::End, Fault::Lose);
+                alice.end_all().await.unwrap_err();
+                match other {
+                    Other::None => clock.advance(HOUR),
+                    Other::Before => {}
+                    Other::Between => drop(admin.end_all().await.unwrap()),
+                }
+                alice.end_all().await.unwrap();
+                session.log_in(user("alice")).unwrap();
+                session.commit().await.map(drop)
+            }
+        });
+
+        let done = answer.await.value();
+        match other {
+            Other::None => assert!(done.is_ok(), "{done:?}"),
+            _ => assert!(
+                matches!(done, Err(CommitError::Rejected)),
+                "{other:?}: {done:?}"
+            ),
+        }
+    }
+}

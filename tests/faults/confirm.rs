@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tower_user_sessions::{
     CommitError, EndReason, Limit, RedisStore, Session, SessionLayer, UserId, UserSessions,
@@ -212,4 +212,42 @@ async fn a_sign_in_confirms_an_end_of_all_sessions_before_it() {
     let _ = try_ask::<()>(&replica.url(), &["REPLICAOF", "NO", "ONE"]).await;
     let other = RedisStore::connect(&replica.url()).unwrap();
     assert!(!is_live(&other, &token).await);
+}
+
+// T21 T71
+#[tokio::test]
+async fn a_sign_in_after_an_end_of_all_sessions_that_was_repeated_until_it_was_confirmed_is_kept() {
+    let group = Arc::new(Group::start(Program::Redis, &[100]).await);
+    let store = confirming(&group.master, 1, millis(1_500));
+    let layer = SessionLayer::new(store.clone());
+    // From here on the server knows the scripts.
+    let patient = confirming(&group.master, 1, PATIENT);
+    signs_in(&patient, "alice").await;
+    let bob = token(&patient, "bob");
+    let all = End::new(bob.tag(), Which::All, EndReason::Administrator);
+    patient.end(&all).await.unwrap();
+
+    group.replicas[0].suspend();
+    let stopped = Arc::clone(&group);
+    let mut client = Client::new(&layer);
+    let answer = client.send(move |session| {
+        let group = Arc::clone(&stopped);
+        async move {
+            let alice = session.sessions_of(UserId::new("alice").unwrap());
+            let first = alice.end_all().await.unwrap_err();
+            group.replicas[0].resume();
+            // Until the replica has caught up.
+            while alice.end_all().await.is_err() {}
+            session.log_in("alice").unwrap();
+            first
+        }
+    });
+
+    let answer = answer.await;
+    let status = answer.status;
+    let first = format!("{:?}", answer.value());
+    assert!(first.contains("Unconfirmed"), "{first}");
+    assert_eq!(status, 200);
+    let alice = token(&store, "alice");
+    assert_eq!(listed(&store, alice.tag()).await.len(), 1);
 }

@@ -10,7 +10,7 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use tower_user_sessions::{
-    EndReason, Lifetime, MemoryStore, Proof, SessionStore,
+    EndReason, Lifetime, MemoryStore, Proof, SessionStore, Timestamp,
     store::{
         Authenticated, Create, Created, Digest, End, Ended, Forget, List, Look, Looked,
         ManualClock, NoteClient, Realm, Record, Redeem, Renewal, Resolve, Resolved, Rotate,
@@ -48,6 +48,8 @@ enum Rule {
     TooOld,
     /// A repeated cutoff in one millisecond is the same.
     SameCutoff,
+    /// An end that is sent again names the cutoff that it set itself as the one before.
+    OwnCutoff,
     /// An invalid token is reported again and again.
     ReportsAgain,
     /// A re-authentication makes a lifetime longer that was shortened.
@@ -58,7 +60,7 @@ enum Rule {
     KeepsOne,
 }
 
-const ALL: [Rule; 17] = [
+const ALL: [Rule; 18] = [
     Rule::Proof,
     Rule::Rotates,
     Rule::Class,
@@ -72,6 +74,7 @@ const ALL: [Rule; 17] = [
     Rule::OneLimit,
     Rule::TooOld,
     Rule::SameCutoff,
+    Rule::OwnCutoff,
     Rule::ReportsAgain,
     Rule::Prolongs,
     Rule::ProvesOnce,
@@ -87,6 +90,8 @@ struct Mutant {
     reused: std::sync::Mutex<Option<(Digest, Resolved)>>,
     /// What the last re-authentication asked for, for [`Rule::Prolongs`].
     asked: std::sync::Mutex<Option<(Digest, Lifetime)>>,
+    /// The last call that set a cutoff, for [`Rule::OwnCutoff`].
+    ended: std::sync::Mutex<Option<([u8; 8], Timestamp)>>,
 }
 
 impl Mutant {
@@ -241,6 +246,17 @@ impl SessionStore for Mutant {
         {
             *now = self.clock.now();
         }
+        if let Ended::Ended { now, before, .. } = &mut ended
+            && self.is(Rule::OwnCutoff)
+            && !matches!(end.which, Which::One(_))
+        {
+            let last = self.ended.lock().unwrap().replace((end.call, *now));
+            if let Some((call, cutoff)) = last
+                && call == end.call
+            {
+                *before = Some(cutoff);
+            }
+        }
         Ok(ended)
     }
 
@@ -274,6 +290,7 @@ fn verdict(without: Rule) -> Option<String> {
             without,
             reused: std::sync::Mutex::default(),
             asked: std::sync::Mutex::default(),
+            ended: std::sync::Mutex::default(),
         }));
     });
     let failed = panic::catch_unwind(run).err()?;

@@ -157,7 +157,15 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "fields of a session set in Redis",
-        &["<id>", "<id>.data", "<id>.made", "barred", "cut", "devices"],
+        &[
+            "<id>",
+            "<id>.data",
+            "<id>.made",
+            "barred",
+            "cut",
+            "devices",
+            "set_by",
+        ],
     ),
 ];
 

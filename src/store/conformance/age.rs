@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::trial::{MS, Trial};
+use super::trial::{MS, Trial, another};
 use crate::{
     model::{Arrival, Limit},
     store::{Authenticated, End, Ended, Timestamp, Which},
@@ -15,6 +15,8 @@ pub(super) async fn has_an_order_and_an_age(trial: &Trial) {
     cutoffs_of_one_millisecond_follow_each_other(trial).await;
     a_cutoff_just_ahead_stays(trial).await;
     an_end_names_the_cutoff_before_it(trial).await;
+    an_end_that_is_sent_again_names_no_cutoff_of_its_own(trial).await;
+    a_sign_in_after_an_end_that_was_sent_twice_is_made(trial).await;
     a_sign_in_after_a_cutoff_keeps_the_time_of_its_first_step(trial).await;
     a_sign_in_proven_a_day_ago_is_too_old(trial).await;
 }
@@ -107,14 +109,14 @@ async fn an_end_names_the_cutoff_before_it(trial: &Trial) {
         let (first, none) = cutoffs(trial, &others).await;
         trial.same(none, None, "the cutoff before the first one");
         trial.clock.advance(SECOND);
-        let (second, before) = cutoffs(trial, &others).await;
+        let (second, before) = cutoffs(trial, &another(&others)).await;
         trial.same(before, Some(first), "the cutoff before the second one");
         trial.clock.advance(DAY - MS);
         let (third, before) = cutoffs(trial, &all).await;
         trial.same(before, Some(second), "a cutoff of almost a day ago");
         trial.same(third, trial.now(), "the third cutoff");
         trial.clock.advance(DAY);
-        let (_, before) = cutoffs(trial, &all).await;
+        let (_, before) = cutoffs(trial, &another(&all)).await;
         trial.same(before, None, "a cutoff of a day ago");
     }
     let session_set = trial.user();
@@ -130,6 +132,70 @@ async fn an_end_names_the_cutoff_before_it(trial: &Trial) {
         }
         other => trial.broken(&format!("an end of one session: found {other:?}")),
     }
+}
+
+async fn an_end_that_is_sent_again_names_no_cutoff_of_its_own(trial: &Trial) {
+    for has_sessions in [false, true] {
+        let session_set = trial.user();
+        let kept = session_set.token();
+        if has_sessions {
+            trial
+                .made(&session_set.create_for(&kept), "a sign-in")
+                .await;
+        }
+        let first = session_set.end(Which::Others(kept.session_id()));
+        let (_, before) = cutoffs(trial, &first).await;
+        trial.same(before, None, "the cutoff before the first one");
+        for wait in [Duration::ZERO, SECOND, SECOND] {
+            trial.clock.advance(wait);
+            let wanted = (trial.now(), None);
+            let again = cutoffs(trial, &first).await;
+            trial.same(again, wanted, "the cutoffs of a call that is sent again");
+        }
+
+        let other = cutoff(trial, &session_set.end(Which::All)).await;
+        let (second, before) = cutoffs(trial, &first).await;
+        trial.same(before, Some(other), "a cutoff of another call in between");
+        trial.same(second, other.plus(MS), "the cutoff after that");
+        trial.clock.advance(SECOND);
+        let again = cutoffs(trial, &first).await;
+        let wanted = (trial.now(), Some(other));
+        trial.same(
+            again,
+            wanted,
+            "the cutoffs of that call, sent again after that",
+        );
+        trial.clock.advance(DAY - SECOND + MS);
+        let (_, before) = cutoffs(trial, &first).await;
+        trial.same(before, None, "a cutoff of a day ago, to a call sent again");
+    }
+}
+
+async fn a_sign_in_after_an_end_that_was_sent_twice_is_made(trial: &Trial) {
+    let session_set = trial.user();
+    let end = session_set.end(Which::All);
+    let first = cutoff(trial, &end).await;
+    for wait in [Duration::ZERO, SECOND] {
+        trial.clock.advance(wait);
+        let own = cutoff(trial, &end).await;
+        let create = session_set.create_for(&session_set.token());
+        trial
+            .rejected(&create, "a sign-in that arrived with that end")
+            .await;
+        let mut create = session_set.create_for(&session_set.token());
+        create.authenticated = Authenticated::After(own);
+        trial
+            .made(&create, "a sign-in after an end that was sent twice")
+            .await;
+    }
+    let mut create = session_set.create_for(&session_set.token());
+    create.authenticated = Authenticated::After(first);
+    trial
+        .rejected(
+            &create,
+            "a sign-in after the first of two cutoffs of one call",
+        )
+        .await;
 }
 
 async fn a_sign_in_after_a_cutoff_keeps_the_time_of_its_first_step(trial: &Trial) {

@@ -311,7 +311,7 @@ pub struct End {
     /// A `caller` that [began](Record::began_at) earlier is not live.
     pub not_before: Option<Timestamp>,
     /// Names this call. If its reply is lost, send it again with the same name: the answer then has the
-    /// same sessions.
+    /// same sessions, and the same cutoff before it.
     pub call: [u8; 8],
 }
 
@@ -356,8 +356,8 @@ pub enum Ended {
         ids: Vec<SessionId>,
         /// The store's time. If a cutoff was set, it is the cutoff.
         now: Timestamp,
-        /// If a cutoff was set: the one before it, unless that is a day old. If the call was sent twice, it may be
-        /// the one that the call set first.
+        /// If a cutoff was set: the one before it, unless that is a day old. If the call was sent twice, the one before
+        /// its first cutoff, unless another call set one in between.
         before: Option<Timestamp>,
         /// The data, if it changed since `read_at`. Then the session is still live.
         data: Option<Data>,

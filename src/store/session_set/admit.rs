@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Cause, Live, MADE_KEPT, Made, SessionSet,
+    Cause, Cutoff, Live, MADE_KEPT, Made, SessionSet,
     room::{excess, keep_last},
 };
 use crate::{
@@ -114,7 +114,7 @@ impl SessionSet {
             tickets.retain(|held| held.ticket != redeem.ticket);
         }
         let mut created = NewSession::new(record.clone(), data.clone(), now);
-        created.cutoff = self.rare().cutoff;
+        created.cutoff = self.rare().cutoff.map(|cutoff| cutoff.at);
         created.replaced = replaced;
         created.evicted = self.evict(chosen.as_slice(), &cause(EndReason::Revoked), now);
         let evicted = self.evict(&goes, &cause(EndReason::Evicted), now);
@@ -174,7 +174,7 @@ impl SessionSet {
             return Some(Created::Ended);
         }
         let mut same = NewSession::new(live.record.clone(), live.data(), now);
-        same.cutoff = self.rare().cutoff;
+        same.cutoff = self.rare().cutoff.map(|cutoff| cutoff.at);
         if let Some(made) = live.more.as_ref().and_then(|more| more.made.as_ref())
             && live.record.unused
             && now.since(live.record.created_at) < MADE_KEPT
@@ -190,14 +190,17 @@ impl SessionSet {
         let Some(rare) = &mut self.rare else {
             return false;
         };
-        rare.cutoff = rare.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
-        match (rare.cutoff, authenticated) {
+        rare.cutoff = rare.cutoff.filter(|cutoff| cutoff.counts(now));
+        match (rare.cutoff.map(|cutoff| cutoff.at), authenticated) {
             // Any other cutoff is later, even if the clock stepped back meanwhile.
             (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
             // The clock stepped back. Without this the user could not sign in until it catches up.
             (Some(cutoff), _) if cutoff > now => {
                 if cutoff > now.plus(CUTOFF_AHEAD) {
-                    rare.cutoff = Some(now);
+                    rare.cutoff = Some(Cutoff {
+                        at: now,
+                        set_by: None,
+                    });
                 }
                 true
             }

@@ -4,7 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Buf, BufMut, TryGetError};
 
-use super::{Live, Made, More, Part, Rare, SessionSet, admit::Ticket, room::Devices};
+use super::{
+    Cutoff, Live, Made, More, Part, Rare, SessionSet, SetBy, admit::Ticket, room::Devices,
+};
 use crate::{
     model::{Digest, EndNotice, Record, SessionId, Timestamp, record},
     store::{StoreError, StoreErrorKind, Ticketed},
@@ -17,6 +19,8 @@ pub(super) const VERSION: u8 = 1;
 const CUTOFF: u8 = 1;
 const BARRED: u8 = 2;
 const DEVICES: u8 = 4;
+const SET_BY: u8 = 8;
+const BEFORE: u8 = 16;
 
 /// What a session has beside its record.
 const WITH_PART: u8 = 1;
@@ -35,8 +39,10 @@ impl SessionSet {
     /// | part | what it has |
     /// |---|---|
     /// | version | `u8`, 1 |
-    /// | flags | `u8`: 1 cutoff, 2 disabled until, 4 devices |
+    /// | flags | `u8`: 1 cutoff, 2 disabled until, 4 devices, 8 call, 16 cutoff before |
     /// | cutoff, disabled until | a time each, if flagged |
+    /// | call | 8 bytes that name the call that set the cutoff, if flagged |
+    /// | cutoff before | the time of the cutoff before that, if flagged |
     /// | devices | until when they are remembered, n × 12 bytes, if flagged |
     /// | end notices | n × (session id, [`notice`](EndNotice::encode)) |
     /// | tickets | n × (id, digest, mark of the realm, authenticated, works until, terms) |
@@ -66,13 +72,24 @@ impl SessionSet {
         } = self.rare();
         bytes.put_u8(VERSION);
         let flag = |flag, is: bool| if is { flag } else { 0 };
+        let set_by = cutoff.and_then(|cutoff| cutoff.set_by);
+        let before = set_by.and_then(|by| by.before);
         bytes.put_u8(
             flag(CUTOFF, cutoff.is_some())
                 | flag(BARRED, barred.is_some())
-                | flag(DEVICES, devices.until.is_some()),
+                | flag(DEVICES, devices.until.is_some())
+                | flag(SET_BY, set_by.is_some())
+                | flag(BEFORE, before.is_some()),
         );
+        let cutoff = cutoff.map(|cutoff| cutoff.at);
         for time in cutoff.iter().chain(barred).chain(&devices.until) {
             bytes.put_i64(time.as_millis());
+        }
+        if let Some(SetBy { call, .. }) = set_by {
+            bytes.put_slice(&call);
+        }
+        if let Some(before) = before {
+            bytes.put_i64(before.as_millis());
         }
         if devices.until.is_some() {
             put_count(bytes, devices.digests.len());
@@ -117,9 +134,15 @@ impl SessionSet {
         version(bytes.first(), VERSION)?;
         bytes.advance(1);
         let flags = bytes.try_get_u8().map_err(corrupt)?;
-        known(flags, CUTOFF | BARRED | DEVICES)?;
-        let mut time = |flag| (flags & flag != 0).then(|| get_time(bytes)).transpose();
-        let (cutoff, barred, until) = (time(CUTOFF)?, time(BARRED)?, time(DEVICES)?);
+        known(flags, CUTOFF | BARRED | DEVICES | SET_BY | BEFORE)?;
+        let has = |flag| flags & flag != 0;
+        let time = |bytes: &mut _, flag| has(flag).then(|| get_time(bytes)).transpose();
+        let at = time(bytes, CUTOFF)?;
+        let (barred, until) = (time(bytes, BARRED)?, time(bytes, DEVICES)?);
+        let call = has(SET_BY).then(|| get(bytes)).transpose()?;
+        let before = time(bytes, BEFORE)?;
+        let set_by = call.map(|call| SetBy { call, before });
+        let cutoff = at.map(|at| Cutoff { at, set_by });
         let mut digests = VecDeque::new();
         if until.is_some() {
             digests = get_all(bytes, get)?.into();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Cause, Live, NOBODY, SessionSet};
+use super::{Cause, Cutoff, Live, NOBODY, SessionSet, SetBy};
 use crate::{
     model::{Data, EndReason, Record, SessionId, Timestamp},
-    store::{End, Ended, Forget, MARKS_MAX, Which},
+    store::{CUTOFF_KEPT, End, Ended, Forget, MARKS_MAX, Which},
 };
 
 impl SessionSet {
@@ -128,19 +128,44 @@ impl SessionSet {
             self.note(record, cause, now);
             ids.push(record.id);
         }
-        // A sign-in after another cutoff of this millisecond must not count as later than this one.
         let rare = self.rare_mut();
-        let previous = rare.cutoff;
-        let cutoff = previous.map_or(now, |cutoff| now.max(cutoff.plus(Duration::from_millis(1))));
-        rare.cutoff = Some(cutoff);
+        let (cutoff, before) = next_cutoff(rare.cutoff, end.call, now);
+        let set_by = Some(SetBy {
+            call: end.call,
+            before,
+        });
+        rare.cutoff = Some(Cutoff { at: cutoff, set_by });
         if let Some(bar) = end.bar {
             rare.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         Ended::Ended {
             ids,
             now: cutoff,
-            before: previous,
+            before,
             data: None,
         }
+    }
+}
+
+/// The cutoff that this call sets, and the one before it.
+fn next_cutoff(
+    last: Option<Cutoff>,
+    call: [u8; 8],
+    now: Timestamp,
+) -> (Timestamp, Option<Timestamp>) {
+    let Some(last) = last else {
+        return (now, None);
+    };
+    match last.set_by.filter(|by| by.call == call) {
+        // Its reply was lost. No other call ended them in between.
+        Some(SetBy { before, .. }) => {
+            let before = before.filter(|before| now < before.plus(CUTOFF_KEPT));
+            (now.max(last.at), before)
+        }
+        // A sign-in after another cutoff of this millisecond must not count as later than this one.
+        None => (
+            now.max(last.at.plus(Duration::from_millis(1))),
+            Some(last.at),
+        ),
     }
 }

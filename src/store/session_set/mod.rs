@@ -75,11 +75,27 @@ pub struct SessionSet {
 #[derive(Clone, Default, PartialEq)]
 struct Rare {
     notices: Vec<(SessionId, EndNotice)>,
-    cutoff: Option<Timestamp>,
+    cutoff: Option<Cutoff>,
     /// The user is disabled until this moment.
     barred: Option<Timestamp>,
     tickets: Vec<Ticket>,
     devices: Devices,
+}
+
+/// The moment of an end of all sessions.
+#[derive(Clone, Copy, PartialEq)]
+struct Cutoff {
+    at: Timestamp,
+    /// `None` if it was moved since.
+    set_by: Option<SetBy>,
+}
+
+/// The call that set a cutoff. If its reply is lost, it is sent again.
+#[derive(Clone, Copy, PartialEq)]
+struct SetBy {
+    call: [u8; 8],
+    /// The cutoff before that.
+    before: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -132,6 +148,13 @@ static NOTHING: Rare = Rare {
     devices: Devices::NONE,
 };
 
+impl Cutoff {
+    /// Whether it is not too old to count.
+    fn counts(self, now: Timestamp) -> bool {
+        now < self.at.plus(CUTOFF_KEPT)
+    }
+}
+
 impl Rare {
     fn is_empty(&self) -> bool {
         self.notices.is_empty()
@@ -172,7 +195,7 @@ impl SessionSet {
             });
         let rare = self.rare();
         let notices = rare.notices.iter().map(|(_, notice)| notice.kept_until);
-        let cutoff = rare.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
+        let cutoff = rare.cutoff.map(|cutoff| cutoff.at.plus(CUTOFF_KEPT));
         let tickets = rare.tickets.iter().map(|ticket| ticket.until);
         live.chain(notices)
             .chain(cutoff)
@@ -257,7 +280,7 @@ impl SessionSet {
         }
         if let Some(rare) = &mut self.rare {
             rare.notices.retain(|(_, notice)| now < notice.kept_until);
-            rare.cutoff = rare.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
+            rare.cutoff = rare.cutoff.filter(|cutoff| cutoff.counts(now));
             rare.barred = rare.barred.filter(|until| now < *until);
             rare.tickets.retain(|ticket| now < ticket.until);
             rare.devices.purge(now);

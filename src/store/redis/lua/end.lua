@@ -3,7 +3,7 @@
   Ends sessions of a user: end notices replace their records, and their data is deleted.
 
   KEYS[1]  user       hash: session id -> record, session id .. ".data" -> data,
-                      "cut" -> ms, "barred" -> ms
+                      "cut" -> ms, "set_by" -> see `several.lua`, "barred" -> ms
 
   ARGV[1]  which      "one", "others" or "all"; the latter two set the cutoff
   ARGV[2]  session    the session that ends, or the one that stays; "" for all
@@ -24,7 +24,8 @@
   ARGV[15] latest     the moment after which no client waits for this, ms
 
   Returns  {1, now, of, data or false, before or false, id, …}  these were live and have ended. If a cutoff
-                                               was set, it is `now`; `before` is the one before it.
+                                               was set, it is `now`; `before` is the one before
+                                               it that another call set.
                                                With data nothing changed: it is newer than `read_at`
            {2, now, of}                    the caller is not live; nothing changed
            {5, now, of}                    too late: a newer one may have run; nothing changed

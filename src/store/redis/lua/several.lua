@@ -4,10 +4,21 @@
 ]]
 local ids = split(redis.call("HKEYS", user))
 local found, passed = records(user, ids), {}
--- A sign-in after another cutoff of this millisecond must not count as later than this one.
 local before = cutoff_of(user, now)
-local cutoff = math.max(now, (before or now - 1) + 1)
-redis.call("HSET", user, "cut", string.format("%.0f", cutoff))
+-- A sign-in after another cutoff of this millisecond must not count as later than this one.
+local least = before and before + 1 or now
+-- "set_by" has the call that set the cutoff (8 bytes), that cutoff i64, and the one before it i64 if
+-- there was one. Another node may know only "cut", so it counts for that cutoff alone.
+local set_by = before and redis.call("HGET", user, "set_by") or ""
+if #set_by >= 16 and string.sub(set_by, 1, 8) == of
+  and struct.unpack(">i8", set_by, 9) == before then
+  -- This call set that one itself, and its reply was lost.
+  least, before = before, #set_by >= 24 and struct.unpack(">i8", set_by, 17)
+  before = before and now < before + DAY and before
+end
+local cutoff = math.max(now, least)
+redis.call("HSET", user, "cut", string.format("%.0f", cutoff), "set_by",
+  of .. struct.pack(">i8", cutoff) .. (before and struct.pack(">i8", before) or ""))
 if tonumber(bar) == 0 then
   redis.call("HDEL", user, "barred")
 elseif bar ~= "" then
