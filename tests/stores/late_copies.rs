@@ -106,3 +106,38 @@ async fn a_late_copy_of_an_enabling_does_not_enable_a_user_who_was_disabled_sinc
     let created = store.create(&asks("alice", &alice)).await.unwrap();
     assert!(matches!(created, Created::Disabled), "{created:?}");
 }
+
+/// The `latest` of the last script that was sent: its last argument.
+fn latest(sent: &[u8]) -> i64 {
+    let sent = String::from_utf8_lossy(sent);
+    let last = sent.trim_end().rsplit("\r\n").next().unwrap();
+    last.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_cutoff_ahead_of_the_servers_clock_lets_no_later_call_run_late() {
+    let (server, tee, store) = world().await;
+    let alice = token(&store, "alice");
+    let time = async || {
+        let (seconds, micros): (i64, i64) = server.ask("TIME").await;
+        seconds * 1_000 + micros / 1_000
+    };
+    // As after a failover to a server whose clock is behind.
+    let ahead = time().await + 600_000;
+    let key = format!("sessions:{{{}}}", alice.tag());
+    let _: i64 = server.ask(&format!("HSET {key} cut {ahead}")).await;
+    let end = End::new(alice.tag(), Which::All, EndReason::Administrator);
+
+    let first = store.end(&end).await.unwrap();
+    tee.take();
+    let again = End::new(alice.tag(), Which::All, EndReason::Administrator);
+    store.end(&again).await.unwrap();
+    let sent = latest(&tee.take());
+
+    assert!(
+        matches!(first, Ended::Ended { now, .. } if now.as_millis() == ahead + 1),
+        "{first:?}"
+    );
+    let most = time().await + i64::try_from(DEADLINE.as_millis()).unwrap();
+    assert!(sent <= most, "{} ms too late", sent - most);
+}

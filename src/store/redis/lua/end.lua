@@ -23,9 +23,9 @@
                       so that it gives the same answer if it is sent again.
   ARGV[15] latest     the moment after which no client waits for this, ms
 
-  Returns  {1, now, of, data or false, before or false, id, …}  these were live and have ended. If a cutoff
-                                               was set, it is `now`; `before` is the one before
-                                               it that another call set.
+  Returns  {1, now, of, data or false, before or false, cutoff or false, id, …}
+                                               these were live and have ended. `cutoff` was set;
+                                               `before` is the one before it that another call set.
                                                With data nothing changed: it is newer than `read_at`
            {2, now, of}                    the caller is not live; nothing changed
            {5, now, of}                    too late: a newer one may have run; nothing changed
@@ -70,14 +70,14 @@ if which == "one" then
     return { 0, now, of }
   elseif created and read_at ~= "" and tonumber(read_at) ~= revision then
     -- If this answer is lost, the data is still there.
-    return { 1, now, of, data_of(user, session), false }
+    return { 1, now, of, data_of(user, session), false, false }
   elseif created then
     finish(user, session, record, cause, now)
     keep(user, kept)
-    return { 1, now, of, false, false, session }
+    return { 1, now, of, false, false, false, session }
   end
   if noticed(record, now) then
-    return { 1, now, of, false, false, ended_by(record, of) and session or nil }
+    return { 1, now, of, false, false, false, ended_by(record, of) and session or nil }
   end
   -- A `create` that arrives later finds this mark and makes no session. Marks do not fill the hash.
   if tombstone > 0 and redis.call("HLEN", user) < 20000 then

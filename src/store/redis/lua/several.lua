@@ -24,7 +24,7 @@ if tonumber(bar) == 0 then
 elseif bar ~= "" then
   redis.call("HSET", user, "barred", string.format("%.0f", now + bar))
 end
-local answer = { 1, cutoff, of, false, before or false }
+local answer = { 1, now, of, false, before or false, cutoff }
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
     if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then

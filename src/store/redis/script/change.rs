@@ -216,10 +216,11 @@ impl Scripts {
             1 => {
                 let data = reply.optional_bytes()?.map(Data::from_bytes).transpose()?;
                 let before = reply.integer()?.map(Timestamp::from_millis);
+                let cutoff = reply.integer()?.map(Timestamp::from_millis);
                 let ids = reply.ids()?;
                 Ok(Ended::Ended {
                     ids,
-                    now,
+                    now: cutoff.unwrap_or(now),
                     before,
                     data,
                 })
