@@ -39,6 +39,7 @@ pub mod replicas;
 pub mod resp;
 pub mod sentinel;
 pub mod sentinels;
+pub mod server_clock;
 pub mod shelf;
 pub mod site;
 pub mod streams;

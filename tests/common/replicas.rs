@@ -12,7 +12,7 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -91,7 +91,11 @@ pub(crate) struct Group {
 impl Group {
     /// Replicas with these priorities, all of them up to date.
     pub(crate) async fn start(program: Program, priorities: &[u32]) -> Self {
-        let master = program.start(&[]);
+        Self::of(program.start(&[]), program, priorities).await
+    }
+
+    /// The same, of this master.
+    pub(crate) async fn of(master: Server, program: Program, priorities: &[u32]) -> Self {
         let (mut replicas, mut ways) = (Vec::new(), Vec::new());
         for priority in priorities {
             let way = Way::start(master.port).await;
@@ -179,21 +183,19 @@ pub(crate) struct Way {
 }
 
 struct State {
-    slow: AtomicBool,
+    /// How much later what is sent arrives, in ms.
+    slow: AtomicU32,
     silent: AtomicBool,
     down: AtomicBool,
     cut: Notify,
 }
-
-/// How long a slow way takes in each direction.
-const SLOW: Duration = Duration::from_millis(15);
 
 impl Way {
     async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
-            slow: AtomicBool::new(false),
+            slow: AtomicU32::new(0),
             silent: AtomicBool::new(false),
             down: AtomicBool::new(false),
             cut: Notify::new(),
@@ -215,9 +217,14 @@ impl Way {
         Self { port, state }
     }
 
-    /// What is sent arrives a little later.
+    /// What is sent arrives a little later, in each direction.
     pub(crate) fn be_slow(&self) {
-        self.state.slow.store(true, SeqCst);
+        self.delay(15);
+    }
+
+    /// What is sent arrives so many milliseconds later, in each direction.
+    pub(crate) fn delay(&self, millis: u32) {
+        self.state.slow.store(millis, SeqCst);
     }
 
     /// Nothing arrives any more, and nothing closes.
@@ -247,8 +254,9 @@ async fn carry(client: TcpStream, upstream: u16, state: &State) {
 async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, state: &State) {
     let mut bytes = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if state.slow.load(SeqCst) {
-            tokio::time::sleep(SLOW).await;
+        let slow = state.slow.load(SeqCst);
+        if slow > 0 {
+            tokio::time::sleep(Duration::from_millis(slow.into())).await;
         }
         if state.silent.load(SeqCst) {
             std::future::pending::<()>().await;

@@ -22,6 +22,7 @@ use crate::common::{
     people::{self, asks, is_live, listed, signs_in, token, until},
     redis::{Server, try_ask},
     replicas::{Group, Program},
+    server_clock::ServerClock,
 };
 
 /// Replicas that confirm at once, though the machine is busy.
@@ -250,4 +251,33 @@ async fn a_sign_in_after_an_end_of_all_sessions_that_was_repeated_until_it_was_c
     assert_eq!(status, 200);
     let alice = token(&store, "alice");
     assert_eq!(listed(&store, alice.tag()).await.len(), 1);
+}
+
+// T71
+#[tokio::test]
+async fn a_clock_of_the_master_that_steps_ahead_refuses_nothing_though_replicas_are_slow() {
+    let clock = ServerClock::right();
+    let master = Server::start_program(&clock.program(), &[]).unwrap();
+    let group = Group::of(master, Program::Redis, &[100]).await;
+    let source = RedisSource::url(&group.master.url()).unwrap();
+    // The replica takes longer than a call may take whose reply shows the time: a sixteenth of the deadline.
+    let store = RedisStore::builder(source)
+        .deadline(Duration::from_secs(4))
+        .confirm(1, PATIENT)
+        .build();
+    let alice = signs_in(&store, "alice").await;
+    let bob = signs_in(&store, "bob").await;
+    group.ways[0].delay(250);
+    let seconds = async || group.master.ask::<(i64, i64)>("TIME").await.0;
+    let before = seconds().await;
+
+    clock.steps_ahead();
+
+    let created = store.create(&asks("carol", &token(&store, "carol"))).await;
+    assert!(matches!(created, Ok(Created::Created(_))), "{created:?}");
+    for token in [&alice, &bob] {
+        ends(&store, token).await.unwrap();
+        assert!(has_ended(&store, token).await);
+    }
+    assert!(seconds().await - before >= 20, "the clock did not step");
 }

@@ -1,6 +1,6 @@
 //! The end of all sessions, where the clocks of the primaries of a Cluster differ, or a clock was ahead.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
+use std::time::Duration;
 
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionLayer, UserId, UserSessions,
@@ -12,44 +12,10 @@ use crate::common::{
     http::Client,
     people::signs_in,
     redis::Server,
+    server_clock::ServerClock,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// A clock for the server that is ahead of the system's, by more than the second that `end_all` allows for.
-///
-/// libfaketime does not start this server, because its allocator asks for the time first.
-const AHEAD: &str = "#include <sys/time.h>
-#include <time.h>
-int gettimeofday(struct timeval *restrict at, void *restrict zone) {
-    struct timespec now;
-    (void)zone;
-    clock_gettime(CLOCK_REALTIME, &now);
-    at->tv_sec = now.tv_sec + 20;
-    at->tv_usec = now.tv_nsec / 1000;
-    return 0;
-}
-";
-
-/// A program that runs the server with that clock.
-fn ahead(folder: &Path) -> String {
-    let (source, library) = (folder.join("ahead.c"), folder.join("ahead.so"));
-    std::fs::write(&source, AHEAD).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status()
-        .unwrap_or_else(|error| panic!("cc: {error} (apt-get install build-essential)"));
-    assert!(compiled.success());
-    let path = folder.join("redis-server");
-    let script = format!(
-        "#!/bin/sh\nLD_PRELOAD='{}' exec redis-server \"$@\"\n",
-        library.display()
-    );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 async fn seconds(server: &Server) -> i64 {
     let (seconds, _): (i64, i64) = server.ask("TIME").await;
@@ -58,8 +24,10 @@ async fn seconds(server: &Server) -> i64 {
 
 /// Three primaries. The clock of the second one is ahead.
 async fn one_is_ahead() -> Cluster {
-    let folder = tempfile::tempdir().unwrap();
-    let nodes = vec![node(&[]), node_of(&ahead(folder.path())), node(&[])];
+    let clock = ServerClock::right();
+    // By more than the second that `end_all` allows for.
+    clock.steps_ahead();
+    let nodes = vec![node(&[]), node_of(&clock.program()), node(&[])];
     let cluster = Cluster::joined(nodes).await;
     let apart = seconds(&cluster.nodes[1]).await - seconds(&cluster.nodes[0]).await;
     // Else the tests would prove nothing.

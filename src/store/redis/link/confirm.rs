@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     model::clock::{Monotonic, millis},
-    store::{StoreError, StoreErrorKind, meter, redis::reply::Reply},
+    store::{
+        StoreError, StoreErrorKind, meter,
+        redis::{reply::Reply, script::LATE},
+    },
 };
 
 /// So long before the caller gives up, the time of the replicas is over: a server looks at it ten times a second.
@@ -214,14 +217,18 @@ impl Inner {
                 };
             }
         };
-        // After a long wait it says little of the server's time.
-        if let Some(sent) =
-            sent.filter(|sent| now.saturating_sub(*sent) <= millis(self.quarter / 4))
-        {
-            held.note_time(reply.now(), sent, now);
-        }
-        if count.is_some() {
-            held.give_back();
+        if reply.head().0 == LATE {
+            // What was known of the server's time is wrong, on the idle connections too. A new one asks for it.
+            held.broke();
+        } else {
+            // After a long wait it says little of the server's time.
+            let quick = |sent: &i64| now.saturating_sub(*sent) <= millis(self.quarter / 4);
+            if let Some(sent) = sent.filter(quick) {
+                held.note_time(reply.now(), sent, now);
+            }
+            if count.is_some() {
+                held.give_back();
+            }
         }
         let enough = count.is_some_and(|count| count >= confirm.replicas);
         self.note_confirmed(confirm, count, enough);

@@ -71,7 +71,7 @@ impl Scripts {
             }
         })?;
         if reply.head().0 == LATE {
-            // The sample of the server's time was off; this reply brought a new one. The deadline is the same.
+            // The sample of the server's time was off, and there is a new one now. The deadline is the same.
             reply = run().await.0?;
         }
         if reply.head().0 > 1 && sends.into_inner() > 1 {

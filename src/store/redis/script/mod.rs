@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The outcome of a script that runs after the caller gave up.
-const LATE: i64 = 5;
+pub(super) const LATE: i64 = 5;
 
 /// All scripts, hashed once, and what they need to run.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl Scripts {
         call.began = Some(Monotonic::now());
         let mut reply = self.run(&call, arguments).await?;
         if reply.head().0 == LATE {
-            // The sample of the server's time was off; this reply brought a new one. The deadline is the same.
+            // The sample of the server's time was off, and there is a new one now. The deadline is the same.
             reply = self.run(&call, arguments).await?;
         }
         match reply.head().0 {
