@@ -29,6 +29,9 @@ impl<R> SessionLayer<R> {
     /// `token_reuse`. That also happens in an app that passes on no addresses: see [`PeerAddr`](crate::PeerAddr). The log says so
     /// once, when a browser's token rotates and neither this request nor the sign-in had an address.
     ///
+    /// Choose at least 10 s with Redis: when a connection breaks, a lookup of the previous token can arrive about 5 s late. After a
+    /// shorter grace time that looks like a stolen token, and the session ends.
+    ///
     /// Defaults to 2 minutes: long enough to start a crashed browser again. With zero the previous token stops with
     /// the first request that sends the new one. More than 400 days counts as that.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
