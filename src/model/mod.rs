@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod data;
 mod device_id;
 pub(crate) mod ended;
+mod era;
 pub(crate) mod event;
 pub(crate) mod from_text;
 mod hidden;
@@ -56,6 +57,7 @@ pub use self::{
 };
 pub(crate) use self::{
     device_id::DeviceId,
+    era::Era,
     hidden::Hidden,
     raised::{EndedFor, Raised, SignIn},
     terms::Terms,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{DeviceId, Excess, Lifetime, SessionId, Terms, Timestamp},
     store::{
-        Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError,
+        Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError, known::later,
         together::uncounted,
     },
 };
@@ -145,7 +145,7 @@ impl Session {
         let rules = &self.0.rules;
         let horizon = rules.store.horizon();
         let known = horizon.and_then(|horizon| horizon.known_before(self.0.arrival));
-        known.max(rules.not_before.get())
+        later(rules.not_before.get(), known)
     }
 
     /// When the user authenticated, to be compared with the cutoff.

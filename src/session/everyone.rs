@@ -51,7 +51,17 @@ use crate::{
 /// differ by a second, so the moment is a second in the future. A user who signs in within that second may have to sign
 /// in again.
 ///
-/// If the clock of the server was ahead and was set back, sessions made meanwhile begin after the moment, so they stay. Until the
+/// # Clocks that are wrong
+///
+/// If the clock of the server was ahead during `end_all` and was set back, the moment is in the future. A minute of that is normal:
+/// sessions then begin at the moment. If it is more, the store ends all sessions again as soon as a node reads the moment, and
+/// logs a warning. That ends every session that began until then, also those that were made while the clock was ahead. Users
+/// sign in again, and the moment is the time of that. A node that does not know it yet makes sessions for up to 5 s that end then.
+///
+/// The same happens if the clock is more than a minute behind now, and sessions ended since that time. A clock before the year 2025
+/// was not set yet: it ends nothing.
+///
+/// If the clock was ahead and was set back before `end_all`, sessions made meanwhile begin after the moment, so they stay. Until the
 /// clock has passed that time, [`page`](Self::page) lists them, and [`UserSessions::end_all`](crate::UserSessions::end_all) ends them.
 ///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
@@ -170,7 +180,7 @@ impl Everyone {
     ///
     /// It changes nothing.
     pub async fn ended_before(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.everyone().await
+        Ok(self.store.everyone().await?.map(Timestamp::time))
     }
 
     /// Returns a page of users with their live sessions. `None` is the cursor of the first page.
@@ -236,7 +246,7 @@ impl Everyone {
     }
 
     async fn end(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
-        let moment = self.store.end_everyone(end).await?;
+        let moment = self.store.end_everyone(end).await?.time();
         self.audit.raise(|| {
             Event::new(EventKind::EveryoneEnded, moment, Initiator::Admin)
                 .because(EndReason::Everyone, None)

@@ -14,7 +14,7 @@ mod genuine;
 mod horizon;
 mod identity;
 mod kept;
-mod known;
+pub(crate) mod known;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -268,7 +268,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Returns the moment before which the sessions of all users ended; `None` if they never did.
     ///
     /// If the caller `knows` a later moment than the store has, the store has lost it, for example in a failover. It keeps
-    /// that one from then on, and returns it.
+    /// that one from then on, and returns it. If the latest moment is in the future, it keeps what
+    /// [`EndEveryone::kept`] makes of it, and returns that.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ mod activity_every;
 mod common;
 mod dumps;
 mod everyone;
+mod everyone_ahead;
 mod everyone_clocks;
 mod everyone_pages;
 mod everyone_sets;

@@ -11,11 +11,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Buf, BufMut};
 
 pub use self::error::RecordError;
+#[cfg(feature = "live")]
+pub(crate) use self::order::began_at;
 use super::{
     body::Body,
     class::ClientClass,
     client::Client,
     clock::{Timestamp, millis},
+    era::Era,
     id::SessionId,
     lifetime::Lifetime,
     proof::Proof,
@@ -85,6 +88,8 @@ pub struct Record {
     pub unused: bool,
     /// The previous tokens, if there were any.
     pub rotation: Option<Arc<Rotation>>,
+    /// Its times are of this era.
+    era: Era,
     /// The mark of its realm.
     mark: [u8; 3],
     body: Arc<Body>,
@@ -114,9 +119,17 @@ impl Record {
             counts: true,
             unused: true,
             rotation: None,
+            era: Era::default(),
             mark: Realm::NONE.mark(),
             body: Arc::new(Body::new(user, client)),
         }
+    }
+
+    /// Sets the era in which the session begins.
+    #[must_use]
+    pub(crate) const fn with_era(mut self, era: Era) -> Self {
+        self.era = era;
+        self
     }
 
     /// Sets the realm of the layer that makes the session.
@@ -206,7 +219,7 @@ impl Record {
     /// | version, kind, class | `u8` each |
     /// | mark of the realm, zeros for none | 3 bytes |
     /// | revision | `u32` |
-    /// | created, authenticated, last activity | `i64` each |
+    /// | created, authenticated: each with the [era](Self::began_at); last activity | `i64` each |
     /// | idle, deadline | `i64` each |
     /// | digest of the token | 32 bytes |
     /// | [`Rotation`], if the session had another token | 123 bytes |
@@ -236,8 +249,8 @@ impl Record {
         bytes.put_u8(class);
         bytes.put_slice(&self.mark);
         bytes.put_u32(u32::try_from(self.revision).unwrap_or(u32::MAX));
-        bytes.put_i64(self.created_at.as_millis());
-        bytes.put_i64(self.authenticated_at.as_millis());
+        bytes.put_i64(self.created_at.in_era(self.era).as_millis());
+        bytes.put_i64(self.authenticated_at.in_era(self.era).as_millis());
         bytes.put_i64(self.last_activity.as_millis());
         bytes.put_i64(millis(self.idle));
         bytes.put_i64(self.deadline.as_millis());
@@ -329,8 +342,8 @@ impl Record {
         let mut mark = [0; 3];
         header.copy_to_slice(&mut mark);
         let revision = header.get_u32().into();
-        let created_at = Timestamp::from_millis(header.get_i64());
-        let authenticated_at = Timestamp::from_millis(header.get_i64());
+        let created = Timestamp::from_millis(header.get_i64());
+        let authenticated = Timestamp::from_millis(header.get_i64());
         let last_activity = Timestamp::from_millis(header.get_i64());
         let idle = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
         let deadline = Timestamp::from_millis(header.get_i64());
@@ -338,8 +351,8 @@ impl Record {
             id,
             digest,
             revision,
-            created_at,
-            authenticated_at,
+            created_at: created.time(),
+            authenticated_at: authenticated.time(),
             last_activity,
             idle: Duration::from_millis(idle),
             deadline,
@@ -347,6 +360,7 @@ impl Record {
             counts,
             unused,
             rotation: None,
+            era: created.era().min(authenticated.era()),
             mark,
             body,
         })

@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use super::Record;
-use crate::model::{client::Client, clock::Timestamp};
+use crate::model::{client::Client, clock::Timestamp, era::Era};
 
 /// How long an unused guest session lives.
 const UNUSED_GUEST: Duration = Duration::from_secs(15 * 60);
 
 /// An unused session is evicted first from then on.
 const UNUSED_FOR: Duration = Duration::from_secs(20);
+
+/// As [`Record::began_at`], of a session with these times.
+#[inline]
+pub(crate) fn began_at(created: Timestamp, authenticated: Timestamp, era: Era) -> Timestamp {
+    created.min(authenticated).in_era(era)
+}
 
 impl Record {
     /// When the session expires if there is no further activity. Never later than the deadline.
@@ -29,15 +35,24 @@ impl Record {
     ///
     /// `not_before` is compared with it. So a sign-in that was proven before that moment, and whose session was created
     /// after it, is not live.
+    ///
+    /// The moment has its era. A store begins a new era if all sessions were ended while its clock was ahead, see
+    /// [`EndEveryone::kept`](crate::store::EndEveryone::kept). So this is a moment to compare, not to show.
     #[must_use]
+    #[inline]
     pub fn began_at(&self) -> Timestamp {
-        self.created_at.min(self.authenticated_at)
+        began_at(self.created_at, self.authenticated_at, self.era)
     }
 
-    /// That moment, if the session began before it.
+    pub(crate) const fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The time of that moment, if the session began before it.
     #[inline]
     pub(crate) fn ended_with_all(&self, not_before: Option<Timestamp>) -> Option<Timestamp> {
-        not_before.filter(|moment| self.began_at() < *moment)
+        let moment = not_before.filter(|moment| self.began_at() < *moment);
+        moment.map(Timestamp::time)
     }
 
     /// Whether the session is live: it has reached neither deadline, and did not [begin](Self::began_at) before

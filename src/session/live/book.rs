@@ -343,7 +343,8 @@ impl Book {
 /// The notice that the store would give, as far as it is known here.
 fn ended_with_all(moment: Timestamp) -> LiveEnd {
     let digest = Digest::from_bytes([0; 32]);
-    let notice = EndNotice::new(digest, EndReason::Everyone, moment, None, moment);
+    let at = moment.time();
+    let notice = EndNotice::new(digest, EndReason::Everyone, at, None, at);
     LiveEnd::Ended(Some(notice))
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::trial::{MS, Trial, set};
+use super::{
+    era::a_clock_that_was_ahead_begins_an_era,
+    trial::{MS, Trial, set},
+};
 use crate::{
     model::{EndReason, SessionId, Tag},
     store::{
@@ -15,6 +18,7 @@ use crate::{
 pub async fn keeps_the_moment_of_everyone<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(25, make).await;
     the_latest_moment_is_kept(&trial).await;
+    a_clock_that_was_ahead_begins_an_era(&trial).await;
     a_token_made_up_of_zeros_is_unknown(&trial).await;
 }
 
@@ -26,14 +30,13 @@ async fn the_latest_moment_is_kept(trial: &Trial) {
     let before = trial.answered(store.everyone(None).await);
     if let Some(before) = before {
         // A store that several trials share has it already.
-        trial
-            .clock
-            .set(trial.now().max(before.plus(Duration::from_secs(60))));
+        let later = before.time().plus(Duration::from_secs(60));
+        trial.clock.set(trial.now().max(later));
     }
 
     let first = trial.answered(store.end_everyone(EndEveryone::Now).await);
     trial.holds(
-        first > trial.now() && Some(first) > before,
+        first.time() > trial.now() && Some(first) > before,
         "the moment is later than now, and than the one before",
     );
     let read = trial.answered(store.everyone(None).await);
@@ -46,14 +49,14 @@ async fn the_latest_moment_is_kept(trial: &Trial) {
     let past = EndEveryone::Before(trial.now().minus(Duration::from_secs(30)));
     let moved = trial.answered(store.end_everyone(past).await);
     trial.same(
-        moved,
+        moved.time(),
         trial.now().minus(Duration::from_secs(30)),
         "a later moment",
     );
     let future = EndEveryone::Before(trial.now().plus(Duration::from_secs(3_600)));
     let now = trial.answered(store.end_everyone(future).await);
     trial.holds(
-        now > trial.now() && now < trial.now().plus(Duration::from_secs(60)),
+        now.time() > trial.now() && now.time() < trial.now().plus(Duration::from_secs(60)),
         "a moment in the future counts as now",
     );
 

@@ -34,14 +34,14 @@ async fn is_over(trial: &Trial, token: &Token, not_before: Timestamp, what: &str
     match resolved(trial, token, not_before).await {
         Resolved::Ended(notice) => trial.same(
             (notice.reason, notice.ended_at, notice.by),
-            (EndReason::Everyone, not_before, None),
+            (EndReason::Everyone, not_before.time(), None),
             what,
         ),
         other => trial.broken(&format!("{what}: expected an end notice, found {other:?}")),
     }
 }
 
-async fn is_live(trial: &Trial, token: &Token, not_before: Timestamp, what: &str) {
+pub(super) async fn is_live(trial: &Trial, token: &Token, not_before: Timestamp, what: &str) {
     let found = resolved(trial, token, not_before).await;
     trial.holds(matches!(found, Resolved::Live(_)), what);
 }

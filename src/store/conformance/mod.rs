@@ -52,6 +52,7 @@ mod create;
 mod cutoff;
 mod data;
 mod end;
+mod era;
 mod everyone;
 mod follow;
 mod forget;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{Clock, Lifetime, TagKey},
-    store::{NOTICE_KEPT, identity},
+    store::{EndEveryone, NOTICE_KEPT, identity},
 };
 
 /// The most guest sessions by default.
@@ -114,7 +114,9 @@ impl FileStoreBuilder {
             max_guests,
         } = self;
         let clock = FileClock::after(clock, times.last);
-        let front = Front::new(shards, clock, notice_kept, max_guests, times.everyone);
+        let everyone = times.everyone;
+        let everyone = everyone.map(|moment| EndEveryone::kept(moment, clock.now()));
+        let front = Front::new(shards, clock, notice_kept, max_guests, everyone);
         let front = Arc::new(front);
         let shown = Arc::new(Mutex::default());
         let thread = Writer::start(Arc::clone(&front), disk, Arc::clone(&shown));

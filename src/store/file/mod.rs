@@ -129,7 +129,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 /// eighth slower until the clock has caught up, and there is one warning at the start if it is more than a minute.
 ///
 /// If the clock is more than a day ahead of the last write, it may be wrong. There
-/// is one warning, and for ten minutes sessions are deleted only of users who sign in or end sessions.
+/// is one warning, and for ten minutes sessions are deleted only of users who sign in or end sessions. If all sessions were ended
+/// then and the clock is set back, [all end again](crate::Everyone#clocks-that-are-wrong) when the file is opened.
 ///
 /// The feature `file` needs Rust 1.90.
 #[derive(Clone)]
@@ -341,10 +342,8 @@ impl SessionStore for FileStore {
     }
 
     async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
-        if let Some(knows) = knows {
-            self.0.front.horizon.note(knows);
-        }
-        Ok(self.0.front.horizon.moment())
+        let now = self.0.front.clock.now();
+        Ok(self.0.front.horizon.kept(knows, now))
     }
 
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {

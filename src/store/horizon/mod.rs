@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{StoreError, StoreErrorKind};
+use super::{EndEveryone, StoreError, StoreErrorKind};
 use crate::model::{Arrival, Timestamp, clock::Monotonic};
 
 /// How long what this process knows is believed, in ms. A request that comes later first asks the store.
@@ -136,6 +136,13 @@ impl Horizon {
         );
     }
 
+    /// The moment that a store of this process keeps when its clock says `now`, if the caller knows this one.
+    pub(super) fn kept(&self, knows: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let latest = self.moment().max(knows)?;
+        self.note(EndEveryone::kept(latest, now));
+        self.moment()
+    }
+
     /// As [`note`](Self::note), for a moment that the backend had before this process began.
     #[cfg(feature = "file")]
     pub(super) fn recall(&self, moment: Timestamp) {
@@ -149,9 +156,9 @@ impl Horizon {
             self.learned.fetch_max(now, Ordering::AcqRel);
             self.moment.fetch_max(moment.as_millis(), Ordering::AcqRel);
             if is_old {
-                tracing::debug!(before = %moment, "the sessions of all users had ended");
+                tracing::debug!(before = %moment.time(), "the sessions of all users had ended");
             } else {
-                tracing::info!(before = %moment, "the sessions of all users have ended");
+                tracing::info!(before = %moment.time(), "the sessions of all users have ended");
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::{runtime::Handle, task::JoinSet};
 use super::{
     Horizon, SessionStore, StoreError, StoreErrorKind, horizon::Age, meter::timed, together::apart,
 };
-use crate::model::Timestamp;
+use crate::model::{Era, Timestamp};
 
 /// The moment before which the sessions of all users ended, as far as is known now.
 pub(super) fn moment<St: SessionStore>(store: &St) -> Option<Timestamp> {
@@ -85,8 +85,10 @@ pub(super) fn ask_in_background<St: SessionStore>(store: &Arc<St>, horizon: &Hor
     });
 }
 
-/// The later of two moments before which sessions are not live.
-pub(super) fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Timestamp> {
+/// The later of two moments before which sessions are not live. The caller's own one is a time of the present era.
+pub(crate) fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Timestamp> {
+    let era = of_everyone.map_or_else(Era::default, Timestamp::era);
+    let own = own.map(|own| own.time().in_era(era.max(own.era())));
     own.max(of_everyone)
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     model::{SessionId, Tag},
     store::{
-        SetStorage, SetStore, Stored, Version, Write, Written,
+        EndEveryone, SetStorage, SetStore, Stored, Version, Write, Written,
         together::{after, spent},
     },
 };
@@ -108,4 +108,10 @@ fn the_later_of_two_moments_counts() {
         assert_eq!(later(own, of_everyone), after);
     }
     assert_eq!(later(None, None), None);
+    // The layer's own moment is a time, and counts in the present era.
+    let era = EndEveryone::kept(MOMENT.plus(Duration::from_secs(3_600)), MOMENT);
+    assert_eq!(later(before, Some(era)), Some(era));
+    let own = later(Some(MOMENT.plus(Duration::from_secs(5))), Some(era));
+    assert_eq!(own, Some(era.plus(Duration::from_secs(5))));
+    assert_eq!(later(own, after), own);
 }

@@ -263,10 +263,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
-        if let Some(knows) = knows {
-            self.0.horizon.note(knows);
-        }
-        Ok(self.0.horizon.moment())
+        Ok(self.0.horizon.kept(knows, self.0.clock.now()))
     }
 
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Authenticated;
 use crate::model::{
-    Arrival, Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Realm, Record,
-    SessionId, Tag, Timestamp, Token, UserId,
+    Arrival, Changes, Client, ClientClass, Data, Digest, Era, Lifetime, Limit, Proof, Realm,
+    Record, SessionId, Tag, Timestamp, Token, UserId,
 };
 
 /// The arguments of [`create`](crate::store::SessionStore::create): a new session.
@@ -58,7 +58,8 @@ pub struct Create {
     /// authenticated earlier is rejected.
     pub not_before: Option<Timestamp>,
     /// The request arrived after this moment, whatever the store's clock says. So the session begins then at the
-    /// earliest: a clock that is behind makes no session that ended before it began.
+    /// earliest: a clock that is behind makes no session that ended before it began. The session is of the era of this moment or of
+    /// `not_before`, whichever is later.
     pub arrived_after: Option<Timestamp>,
     /// When the request arrived. An [`Authenticated::At`] that is later counts as [`Authenticated::On`] this arrival.
     /// `None` compares it with nothing.
@@ -114,9 +115,21 @@ impl Create {
         }
     }
 
-    /// When the session begins.
+    /// The era in which the session begins: that of the moment before which all sessions ended.
+    pub(crate) fn era(&self) -> Era {
+        let moment = self.not_before.max(self.arrived_after);
+        moment.map_or_else(Era::default, Timestamp::era)
+    }
+
+    /// The time of `arrived_after`. One of an earlier era says nothing about this one.
+    fn arrived_after(&self) -> Option<Timestamp> {
+        let moment = self.arrived_after.filter(|it| it.era() == self.era());
+        moment.map(Timestamp::time)
+    }
+
+    /// When the session begins, in its era.
     pub(crate) fn began(&self, now: Timestamp) -> Timestamp {
-        self.arrived_after.map_or(now, |moment| now.max(moment))
+        self.arrived_after().map_or(now, |moment| now.max(moment))
     }
 
     /// When the user authenticated: on arrival at the latest, even if the clock of the one who says so is ahead.
@@ -132,7 +145,7 @@ impl Create {
     /// When the user authenticated, in a sign-in that did so.
     pub(crate) fn proven(&self, authenticated: Authenticated, now: Timestamp) -> Timestamp {
         let proven = authenticated.counted_back(now);
-        let proven = match (authenticated, self.arrived_after) {
+        let proven = match (authenticated, self.arrived_after()) {
             (Authenticated::At(_), _) | (_, None) => proven,
             (_, Some(moment)) => proven.max(moment),
         };
@@ -154,6 +167,7 @@ impl Create {
             self.lifetime,
             now,
         )
+        .with_era(self.era())
         .with_realm(self.realm)
         .with_proof(self.proof.clone())
         .with_persistent(self.persistent);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{EndNotice, Record, SessionId, Tag, Timestamp};
+#[cfg(feature = "live")]
+use crate::model::record::began_at;
+use crate::model::{EndNotice, Era, Record, SessionId, Tag, Timestamp};
 
 /// The arguments of [`look`](crate::store::SessionStore::look): sessions of one session set, by id.
 #[non_exhaustive]
@@ -70,6 +72,8 @@ pub struct Deadlines {
     pub idle: Timestamp,
     /// When it expires in any case.
     pub absolute: Timestamp,
+    /// Its times are of this era.
+    pub(crate) era: Era,
 }
 
 impl Deadlines {
@@ -81,13 +85,14 @@ impl Deadlines {
             authenticated_at: record.authenticated_at,
             idle: record.idle_expires_at(),
             absolute: record.deadline,
+            era: record.era(),
         }
     }
 
     /// As [`Record::began_at`].
     #[cfg(feature = "live")]
     pub(crate) fn began_at(&self) -> Timestamp {
-        self.created_at.min(self.authenticated_at)
+        began_at(self.created_at, self.authenticated_at, self.era)
     }
 
     /// When it expires unless something moves its deadlines.

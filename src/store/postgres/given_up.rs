@@ -142,12 +142,12 @@ async fn end_several(sets: &SetStore<Tables>, added: &Notify) -> usize {
         }
         more = match unless(added.notified(), tasks.join_next()).await {
             Some(None) => return sets.given_up(),
-            Some(Some(ended)) => followers(ended),
+            Some(Some(ended)) => followers(&ended),
             None => {
                 // Those that are done leave room.
                 let mut more = 0;
                 while let Some(ended) = tasks.try_join_next() {
-                    more += followers(ended);
+                    more += followers(&ended);
                 }
                 more.max(usize::from(tasks.len() < AT_ONCE))
             }
@@ -156,7 +156,7 @@ async fn end_several(sets: &SetStore<Tables>, added: &Notify) -> usize {
 }
 
 /// How many follow one that has ended. None does if it found nothing, or the storage failed.
-fn followers(ended: Result<bool, JoinError>) -> usize {
+fn followers(ended: &Result<bool, JoinError>) -> usize {
     match ended {
         Ok(true) => FOLLOW,
         Ok(false) | Err(_) => 0,

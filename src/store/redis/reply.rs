@@ -219,12 +219,17 @@ impl Reply {
                     Value::Int(authenticated),
                     Value::Int(idle),
                     Value::Int(absolute),
-                ] => Ok(Presence::Live(Deadlines {
-                    created_at: Timestamp::from_millis(created),
-                    authenticated_at: Timestamp::from_millis(authenticated),
-                    idle: Timestamp::from_millis(idle),
-                    absolute: Timestamp::from_millis(absolute),
-                })),
+                ] => {
+                    let created = Timestamp::from_millis(created);
+                    let authenticated = Timestamp::from_millis(authenticated);
+                    Ok(Presence::Live(Deadlines {
+                        created_at: created.time(),
+                        authenticated_at: authenticated.time(),
+                        idle: Timestamp::from_millis(idle),
+                        absolute: Timestamp::from_millis(absolute),
+                        era: created.era().min(authenticated.era()),
+                    }))
+                }
                 _ => Err(Self::unexpected()),
             },
             _ => Err(Self::unexpected()),

@@ -24,6 +24,7 @@ pub(super) struct Ticket {
     /// The mark of its realm.
     pub(super) mark: [u8; 3],
     pub(super) terms: Vec<u8>,
+    /// With its era.
     pub(super) authenticated: Timestamp,
     pub(super) until: Timestamp,
 }
@@ -48,7 +49,9 @@ impl SessionSet {
         let mut authenticated = create.proof_at(now);
         if let Some(Redeem { ticket, .. }) = create.redeem {
             match self.held(&ticket, now) {
-                Some(held) => authenticated = Authenticated::At(held.authenticated),
+                // It was left before all sessions ended.
+                Some(held) if held.authenticated.era() != create.era() => return Created::Rejected,
+                Some(held) => authenticated = Authenticated::At(held.authenticated.time()),
                 None => return Created::NoTicket,
             }
         }
@@ -64,7 +67,7 @@ impl SessionSet {
         let authenticated = create.proven(authenticated, now);
         if create
             .not_before
-            .is_some_and(|moment| authenticated < moment)
+            .is_some_and(|moment| authenticated.in_era(create.era()) < moment)
         {
             return Created::Rejected;
         }
@@ -80,7 +83,8 @@ impl SessionSet {
         let (goes, offered) = excess(create, rivals, now);
         if let Some(offered) = offered {
             self.live.extend(over);
-            self.leave_ticket(create.offer.clone(), create.realm, authenticated, now);
+            let proven = authenticated.in_era(create.era());
+            self.leave_ticket(create.offer.clone(), create.realm, proven, now);
             return Created::LimitReached(offered);
         }
         let base = self
@@ -159,7 +163,7 @@ impl SessionSet {
             if let (Some((_, notice)), Some(moment)) =
                 (self.rare_mut().notices.last_mut(), not_before)
             {
-                notice.ended_at = moment;
+                notice.ended_at = moment.time();
             }
         }
     }

@@ -276,7 +276,10 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
     }
 
     async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
-        let moved = self.move_everyone(|before, _| before.max(knows));
+        let moved = self.move_everyone(|before, now| {
+            let latest = before.max(knows)?;
+            Some(EndEveryone::kept(latest, now))
+        });
         Ok(moved.await?.0)
     }
 

@@ -23,7 +23,7 @@ use super::{
     DAY, MINUTE, SECOND,
 };
 use crate::{
-    model::{Digest, EndNotice, EndReason, Record, SessionId, Stopwatch, Tag, Timestamp},
+    model::{Digest, EndNotice, EndReason, Era, Record, SessionId, Stopwatch, Tag, Timestamp},
     store::{
         Create, Created, Deadlines, End, Ended, Feed, FeedMessage, FeedNews, FeedSource, FeedState,
         Forget, Horizon, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate,
@@ -180,6 +180,7 @@ impl Sight {
             authenticated_at: now,
             idle,
             absolute: idle.plus(MINUTE),
+            era: Era::default(),
         };
         let live = Presence::Live(deadlines);
         self.0.sessions.lock().unwrap().insert(id, live);

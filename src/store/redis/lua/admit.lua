@@ -26,13 +26,17 @@ if redeem ~= "" then
     or string.sub(ticket, 51, 82) ~= string.sub(redeem, 17, 48) then
     return { 7, now, of }
   end
-  age, proven = 0, struct.unpack(">i8", ticket, 19)
+  age, proven = 0, struct.unpack(">i8", ticket, 19) - era
+  if proven < 0 or proven >= ERA then
+    -- It was left before everybody's sessions ended.
+    return { 3, now, of }
+  end
   authenticated = math.min(proven, begins)
 end
 local why = kind == 1 and unwanted(user, has, cutoff, age, proven, now)
 if why then
   return { why, now, of }
-elseif authenticated < not_before then
+elseif authenticated + era < not_before then
   return { 3, now, of }
 end
 local replaced, old = successor(user, replaces, now, not_before)

@@ -81,16 +81,19 @@ if age == 0 and proven > now - arrived then
   age, proven = 1, arrived
 end
 local deadline, moment = now + absolute, age == 1 and now - proven or proven
+-- The session is of the era of everybody's end, see `ERA`. Without the era these are times.
+local era = math.max(0, math.floor(math.max(not_before, after) / 2 ^ 46)) * 2 ^ 46
+after = after - era
 -- A clock that is behind must not make a session that begins before everybody's end.
 local begins = math.max(now, after)
 local authenticated = math.min(age == 0 and moment or math.max(moment, after), begins)
 authenticated = age == 2 and math.min(authenticated, arrived) or authenticated
 local fields = redis.call("HKEYS", user)
-if #fields == 0 and plain and authenticated >= not_before
+if #fields == 0 and plain and authenticated + era >= not_before
   and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  local header = struct.pack(">BBBI3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins,
-    authenticated, now, idle, deadline)
+  local header = struct.pack(">BBBI3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins + era,
+    authenticated + era, now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   idle = kind == 2 and math.min(idle, 900000) or idle
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))

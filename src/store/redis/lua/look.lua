@@ -10,7 +10,8 @@
   ARGV[4]  ids         session ids of 16 characters, one after the other
 
   Returns  {1, now, of, what, what, …}  one for each id, in their order:
-           {created, authenticated, idle deadline, absolute deadline}  the session is live, ms
+           {created, authenticated, idle deadline, absolute deadline}  the session is live, ms;
+                                                                       the first two with their era
            notice                                                      it ended
            record                                                      it began before `not_before`
            false                                                       it is unknown, or expired
@@ -29,6 +30,7 @@ for at = 1, #ids do
   local record, what = found[at], false
   local created, authenticated, activity, idle, deadline, _, kind = live(record, now, not_before)
   if created then
+    created, authenticated = struct.unpack(">i8i8", record, 11)
     local expires = math.min(activity + lasting(kind, idle), deadline)
     what = { created, authenticated, expires, deadline }
   elseif noticed(record, now) or live(record, now, -math.huge) then

@@ -24,6 +24,11 @@
 ]]
 local VERSION, NOTICE, TICKET, MINUTE = 1, 3, 4, 60000
 
+-- The moments `created` and `authenticated` of a record, `authenticated` of a ticket and
+-- `not_before` have an era: era * ERA + time. A store whose clock was set back after everybody's
+-- sessions had ended begins another one, so that what began before is earlier in any case.
+local ERA = 2 ^ 46
+
 -- The time in ms: the caller's if it gave one, as tests do, else the server's.
 local function clock(given)
   if given and given ~= "" then
@@ -38,7 +43,7 @@ local function lasting(kind, idle)
   return kind > 127 and kind % 16 == 2 and math.min(idle, 15 * MINUTE) or idle
 end
 
--- Returns created, authenticated, activity, idle, deadline, revision, kind, class, and the mark of
+-- Returns created and authenticated without their era, activity, idle, deadline, revision, kind, class, and the mark of
 -- its realm as a number; nothing if it is not live. One that was created or
 -- authenticated before `not_before` is not.
 local function live(record, now, not_before)
@@ -51,7 +56,7 @@ local function live(record, now, not_before)
     or now >= activity + lasting(kind, idle) or created < not_before or authenticated < not_before then
     return nil
   end
-  return created, authenticated, activity, idle, deadline, revision, kind, class, place
+  return created % ERA, authenticated % ERA, activity, idle, deadline, revision, kind, class, place
 end
 
 -- Until when a notice is kept; nothing if it is no notice or its time is over.

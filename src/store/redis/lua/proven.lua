@@ -12,13 +12,16 @@ local function before_proven(present, earlier, good, twice, ends)
   return reject(present .. UNUSED, good), earlier, ends
 end
 
--- Idle time and deadline. Neither part of the lifetime becomes longer: another request may have shortened it since this
--- one read it, see `shorter.lua`.
-local function lives_again(record, proven, idle, absolute)
-  local created, authenticated, _, lasts, till = struct.unpack(">i8i8i8i8i8", record, 11)
-  local body, longest = body_of(record), till - math.max(authenticated, created)
+-- The times of a record that follow `created`, idle time and deadline. Neither part of the lifetime becomes longer: another
+-- request may have shortened it since this one read it, see `shorter.lua`. The session stays in its era.
+local function lives_again(record, proven, activity, idle, absolute)
+  local began, authenticated, _, lasts, till = struct.unpack(">i8i8i8i8i8", record, 11)
+  local created, body = began % ERA, body_of(record)
+  local longest = till - math.max(authenticated % ERA, created)
   if string.byte(body) == 152 then
     longest = math.min(longest, (struct.unpack(">i8", body, #body - 9)))
   end
-  return math.min(idle, lasts), math.max(proven, created) + math.max(1, math.min(absolute, longest))
+  local deadline = math.max(proven, created) + math.max(1, math.min(absolute, longest))
+  idle = math.min(idle, lasts)
+  return struct.pack(">i8i8i8i8", began - created + proven, activity, idle, deadline), idle, deadline
 end

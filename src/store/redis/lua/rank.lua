@@ -23,7 +23,7 @@ end
 if refused and refuse == 1 then
   drop(user, all.passed)
   if offer ~= "" then
-    leave(user, offer, realm, ids, found, all.tickets, authenticated, now)
+    leave(user, offer, realm, ids, found, all.tickets, authenticated + era, now)
   end
   return offers
 end

@@ -87,10 +87,10 @@ local function sort_out(ids, found, now, new, offers)
         end
       end
       if kind > 127 then
-        if now - created < MINUTE then
+        if now - created % ERA < MINUTE then
           fresh[id .. ".made"] = true
         end
-        if rival and now - created > UNUSED_FOR then
+        if rival and now - created % ERA > UNUSED_FOR then
           turn[at], unused = 1, unused + 1
         elseif rival and string.sub(record, 84, 82 + new.own) == string.sub(new.body, 2, new.own) then
           turn[at] = 2

@@ -79,9 +79,8 @@ kind = kind % 32 + 32 + (again == 0 and 64 or 0)
 if again == 1 then
   -- The clock may be behind: what is live must not have begun before everybody's end.
   proven = math.max(authenticated, math.min(age == 1 and now - proven or proven, now))
-  local lives, deadline = lives_again(record, proven, idle, absolute)
-  header = sub(record, 3, 18)
-    .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), lives, deadline)
+  local times, lives, deadline = lives_again(record, proven, math.max(activity, now), idle, absolute)
+  header = sub(record, 3, 18) .. times
   first, newer, ends = before_proven(sent, newer, now + grace, twice, ends)
   keep(user, ttl(now, lives, deadline))
 end

@@ -2,7 +2,7 @@
   Continues `rank.lua`: makes the session, and the notices of those that it replaces or evicts.
 ]]
 local header = struct.pack(">BBBI3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
-  class, realm, 0, begins, authenticated, now, idle, deadline)
+  class, realm, 0, begins + era, authenticated + era, now, idle, deadline)
 local record, chosen, ended = header .. digest .. body, new.chosen, {}
 if chosen ~= "" and chosen ~= replaced then
   local one = redis.call("HGET", user, chosen)
@@ -24,8 +24,8 @@ end
 local names, times = moments(ids, found, all.noted, 44)
 for _, at in ipairs(all.over or {}) do
   -- What began before `not_before`, when everybody's sessions ended, leaves notices.
-  local everyone = { reason = EVERYONE, kept = kept, by = "", body = "", at = not_before }
-  names[#names + 1], times[#times + 1] = ids[at], not_before
+  local everyone = { reason = EVERYONE, kept = kept, by = "", body = "", at = not_before - era }
+  names[#names + 1], times[#times + 1] = ids[at], not_before - era
   finish(user, ids[at], found[at], everyone, now, wrote, gone)
 end
 local cause = { kept = kept, by = session, body = body, reason = REPLACED }

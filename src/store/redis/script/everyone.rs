@@ -87,11 +87,40 @@ impl Scripts {
             // Whether it could be written shows when it is read again.
             self.copies(keys, Ask::of(moment)).await;
         }
-        let is_known = copies.iter().any(|copy| copy.answer.is_ok());
+        let now = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
+        let now = now.map(|(now, _)| *now).max();
+        if let (Some(moment), Some(now)) = (moment, now) {
+            let kept = EndEveryone::kept(moment, now);
+            if kept > moment {
+                self.begin_era(kept).await?;
+            }
+            return Ok(Some(kept));
+        }
         match copies.into_iter().find_map(|copy| copy.answer.err()) {
-            Some(error) if !is_known => Err(error),
+            Some(error) if now.is_none() => Err(error),
             _ => Ok(moment),
         }
+    }
+
+    /// Stores the first moment of an era. One copy is enough: the next question completes the others.
+    async fn begin_era(&self, moment: Timestamp) -> Result<(), StoreError> {
+        let ask = Ask {
+            confirm: self.0.confirm,
+            ..Ask::of(Some(moment))
+        };
+        let (mut failed, mut is_stored) = (None, false);
+        for copy in self.copies(self.keys_of_copies(), ask).await {
+            match copy.answer {
+                Ok(_) => is_stored = true,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if !is_stored => return Err(error),
+            _ => {}
+        }
+        self.publish_end(moment).await;
+        Ok(())
     }
 
     /// Ends the sessions of all users: the moment is later than the clock of each primary.
@@ -123,12 +152,16 @@ impl Scripts {
         for copy in self.copies(copies, ask).await {
             copy.answer?;
         }
-        // Nodes that miss it read the moment within 5 s.
+        self.publish_end(moment).await;
+        Ok(moment)
+    }
+
+    /// Nodes that miss it read the moment within 5 s.
+    async fn publish_end(&self, moment: Timestamp) {
         let message = FeedMessage::everyone(moment);
         if let Err(error) = self.publish_everywhere(&message.encode()).await {
             tracing::debug!(kind = ?error.kind(), "the end of all sessions was not published");
         }
-        Ok(moment)
     }
 
     fn keys_of_copies(&self) -> Vec<String> {

@@ -10,7 +10,7 @@ use super::{
     Scripts, not_before, part, proven,
 };
 use crate::{
-    model::{Data, EndNotice, Lifetime, Record, Salt, clock::millis},
+    model::{Data, EndNotice, Lifetime, Record, Salt, Timestamp, clock::millis},
     store::{
         Authenticated, Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, StoreError,
         genuine,
@@ -71,7 +71,7 @@ impl Scripts {
                 Ok(Resolved::Reused(Reused::new(record, ended, now)))
             }
             6 => {
-                let moment = resolve.not_before.unwrap_or(now);
+                let moment = resolve.not_before.map_or(now, Timestamp::time);
                 let notice = EndNotice::everyone(digest, moment, &record);
                 Ok(Resolved::Ended(notice))
             }
