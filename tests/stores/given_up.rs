@@ -12,6 +12,7 @@ use crate::{
     common::{
         http::{Client, user},
         people::{asks, is_live, signs_in, token, until},
+        postgres,
         redis::{Server, free_port},
         shelf::{Fault, Shelf},
     },
@@ -47,6 +48,21 @@ async fn sign_ins_of_an_outage_are_not_queued_to_be_ended() {
     shelf.set_down(true);
     sign_ins_and_guests(sets.clone()).await;
     assert_eq!(sets.drain(Duration::ZERO).await, 0);
+}
+
+// T57
+#[tokio::test]
+async fn what_postgresql_refuses_to_write_is_not_queued_to_be_ended() {
+    let server = postgres::Server::start();
+    let store = server.store().await;
+    let sql = "CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'; \
+               CREATE TRIGGER refuses BEFORE INSERT ON tower_user_sessions FOR EACH ROW EXECUTE FUNCTION refuses()";
+    let admin = postgres::client(&server.url()).await;
+    admin.batch_execute(sql).await.unwrap();
+
+    sign_ins_and_guests(store.clone()).await;
+
+    assert_eq!(store.drain(Duration::ZERO).await, 0);
 }
 
 // T57 T60
