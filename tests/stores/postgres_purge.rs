@@ -92,7 +92,7 @@ async fn the_deletion_of_expired_sets_does_not_read_deleted_ones_again() {
 async fn sets_that_expire_at_the_same_moment_are_all_deleted() {
     let server = Server::start();
     let store = server.store().await;
-    expires(&server, 50, 0).await;
+    expires(&server, 200, 0).await;
     let at_once = "UPDATE tower_user_sessions SET kept_until = date_trunc('second', now()) - interval '1 day'";
     server.ask(at_once).await;
 
