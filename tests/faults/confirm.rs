@@ -108,6 +108,24 @@ async fn a_stopped_replica_confirms_nothing(program: Program) {
 
 // T71
 #[tokio::test]
+async fn the_first_end_that_a_server_sees_is_unconfirmed_and_not_late() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(1_500));
+    let token = signs_in(&store, "alice").await;
+
+    // The server does not know the script, and the replica does not have this.
+    group.replicas[0].suspend();
+    let _: String = group.master.ask("SET other 1").await;
+
+    assert_eq!(
+        kind(ends(&store, &token).await),
+        StoreErrorKind::Unconfirmed
+    );
+    assert!(has_ended(&store, &token).await);
+}
+
+// T71
+#[tokio::test]
 async fn a_stopped_replica_confirms_no_end_and_no_repeated_end_on_redis() {
     a_stopped_replica_confirms_nothing(Program::Redis).await;
 }

@@ -70,7 +70,7 @@ impl Inner {
         // After this moment the script does not run. What ran before may still be confirmed.
         let given_up = patience.given_up();
         let over = given_up.saturating_add(millis(patience.confirms().saturating_sub(SPARE)));
-        let (mut pause, mut name) = (Duration::from_millis(10), "EVALSHA");
+        let (mut pause, mut again_as_text) = (Duration::from_millis(10), false);
         loop {
             let shared = match self.now() {
                 Some(shared) => shared,
@@ -85,15 +85,19 @@ impl Inner {
                 Err(NotHeld::Outage(outage)) => self.not_opened(&outage, &shared, progress, pause),
                 Ok(mut held) => {
                     let connection = Arc::clone(&held.connection);
-                    let script = match name {
-                        "EVAL" => call.script.text(connection.shebang()),
-                        _ => call.script.sha1(connection.shebang()),
+                    // After a script that the server does not know, `WAIT` takes the time of the replicas for what others wrote.
+                    let sha1 = call.script.sha1(connection.shebang());
+                    let by_name = !again_as_text && self.exclusive.has_run(&shared, sha1);
+                    let (name, script) = if by_name {
+                        ("EVALSHA", sha1)
+                    } else {
+                        ("EVAL", call.script.text(connection.shebang()))
                     };
                     let mut command = Cmd::with_capacity(16, script.len() + 512);
                     command.arg(name).arg(script).arg(1).arg(call.key);
                     arguments(&mut command, connection.latest(given_up));
                     let commands = confirm.commands(asking, command, over);
-                    progress.sends += u32::from(name == "EVALSHA");
+                    progress.sends += u32::from(!again_as_text);
                     let answers = self.answers(&commands, &mut held, &shared);
                     let Some(answers) = patience.as_mut().bear(answers).await else {
                         progress.unknown = true;
@@ -101,9 +105,14 @@ impl Inner {
                         return None;
                     };
                     match self.landed(answers, held, call, confirm) {
-                        Sent::Reply(reply) => return Some(Came::Answer(Ok(reply))),
-                        Sent::Unknown if name == "EVALSHA" => {
-                            (name, progress.asking) = ("EVAL", asking);
+                        Sent::Reply(reply) => {
+                            if !by_name {
+                                self.exclusive.note_run(&shared, sha1);
+                            }
+                            return Some(Came::Answer(Ok(reply)));
+                        }
+                        Sent::Unknown if by_name => {
+                            (again_as_text, progress.asking) = (true, asking);
                             continue;
                         }
                         Sent::Unknown => Next::Again(pause),
@@ -119,7 +128,7 @@ impl Inner {
                     }
                 }
             };
-            name = "EVALSHA";
+            again_as_text = false;
             let again = self.again(next, progress, patience.as_mut(), &mut pause);
             if let Some(came) = again.await? {
                 return Some(came);
@@ -218,17 +227,18 @@ impl Inner {
             }
         };
         if reply.head().0 == LATE {
-            // What was known of the server's time is wrong, on the idle connections too. A new one asks for it.
+            // What was known of the server's time is wrong, on the idle connections too. A new one asks for it. Nothing ran, so there
+            // is nothing to confirm, and the call comes again.
             held.broke();
-        } else {
-            // After a long wait it says little of the server's time.
-            let quick = |sent: &i64| now.saturating_sub(*sent) <= millis(self.quarter / 4);
-            if let Some(sent) = sent.filter(quick) {
-                held.note_time(reply.now(), sent, now);
-            }
-            if count.is_some() {
-                held.give_back();
-            }
+            return Sent::Reply(reply);
+        }
+        // After a long wait it says little of the server's time.
+        let quick = |sent: &i64| now.saturating_sub(*sent) <= millis(self.quarter / 4);
+        if let Some(sent) = sent.filter(quick) {
+            held.note_time(reply.now(), sent, now);
+        }
+        if count.is_some() {
+            held.give_back();
         }
         let enough = count.is_some_and(|count| count >= confirm.replicas);
         self.note_confirmed(confirm, count, enough);

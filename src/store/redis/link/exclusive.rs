@@ -37,6 +37,8 @@ pub(super) struct Exclusive {
     denied: Mutex<Option<(i64, Outage)>>,
     /// Whether replicas did not confirm the last call in time.
     late: AtomicBool,
+    /// The digests of scripts that ran, and the shared connection beside which they did.
+    ran: Mutex<(u64, Vec<String>)>,
     /// Whether `check()` found that confirmations mean nothing here.
     pub(super) refused: AtomicBool,
 }
@@ -77,6 +79,7 @@ impl Exclusive {
             idle: Mutex::default(),
             denied: Mutex::default(),
             late: AtomicBool::new(false),
+            ran: Mutex::default(),
             refused: AtomicBool::new(false),
         }
     }
@@ -84,6 +87,27 @@ impl Exclusive {
     /// Notes whether replicas confirmed a call in time. Says whether that is news.
     pub(super) fn note(&self, late: bool) -> bool {
         self.late.swap(late, Ordering::Relaxed) != late
+    }
+
+    /// Whether this script ran on the server of this shared connection, so that the server knows it.
+    pub(super) fn has_run(&self, beside: &Shared, sha1: &str) -> bool {
+        let ran = self.ran();
+        ran.0 == beside.number && ran.1.iter().any(|one| one == sha1)
+    }
+
+    /// Notes that it did.
+    pub(super) fn note_run(&self, beside: &Shared, sha1: &str) {
+        let mut ran = self.ran();
+        if ran.0 != beside.number {
+            *ran = (beside.number, Vec::new());
+        }
+        if !ran.1.iter().any(|one| one == sha1) {
+            ran.1.push(sha1.into());
+        }
+    }
+
+    fn ran(&self) -> MutexGuard<'_, (u64, Vec<String>)> {
+        self.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Owned>> {
