@@ -250,7 +250,7 @@ impl<St: SessionStore> History<St> {
         let (node, (at, _)) = (self.random.place(self.place.nodes.len()), self.pick());
         let newest = self.truths[at].tokens.len() - 1;
         let token = self.truths[at].tokens[newest].token.clone();
-        let salt = Salt::from_bytes([u8::try_from(newest % 251).unwrap(); 16]);
+        let salt = Salt::from_bytes([1 + u8::try_from(newest % 251).unwrap(); 16]);
         let proven = self.random.is_one_in(3);
         let (next, renewal) = if proven {
             let day = Duration::from_secs(86_400);

@@ -182,7 +182,7 @@ async fn every_operation_finds_a_reply_that_is_not_its_own() {
         assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
 
         spoil().await;
-        let salt = Salt::from_bytes([lost; 16]);
+        let salt = Salt::from_bytes([1 + lost; 16]);
         let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
         let rotated = store.rotate(&rotate).await.unwrap();
         assert!(

@@ -184,21 +184,16 @@ impl SessionSet {
         let before = record.rotation.as_deref().map(|before| before.previous);
         // Another request with the same token proved who the user is, a moment before. The browser may keep either response.
         let twice = sent.filter(|sent| sent.rejected);
-        let previous = match (proven, twice) {
-            (true, Some(_)) => {
-                let other = Previous {
-                    digest: record.digest,
-                    until: now.plus(grace),
-                    rejected: false,
-                };
-                Some([Some(other), twice])
+        let previous = if proven {
+            // The user authenticated again, so the current token stops working too.
+            let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
+            let mut previous = rejected(record.digest, earlier, now.plus(grace));
+            if let [Some(present), _] = &mut previous {
+                present.rejected = twice.is_none();
             }
-            (true, None) => {
-                // The user authenticated again, so the current token stops working too.
-                let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
-                Some(rejected(record.digest, earlier, now.plus(grace)))
-            }
-            (false, _) => followed(record.digest, before, now),
+            Some(previous)
+        } else {
+            followed(record.digest, before, now)
         };
         let Some(previous) = previous else {
             return Rotated::Kept;

@@ -106,7 +106,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what is unused for long goes first",
         CREATE,
-        "if rival and now - created > UNUSED_FOR then",
+        "if rival and now - created % ERA > UNUSED_FOR then",
         "if false then",
     ),
     rule(
@@ -180,8 +180,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: a lifetime that is shorter by now",
         ROTATE,
-        "math.min(idle, lasts), math.max(proven, created) + math.max(1, math.min(absolute, longest))",
-        "idle, math.max(proven, created) + absolute",
+        "math.max(1, math.min(absolute, longest))",
+        "absolute",
     ),
     rule(
         "end: the caller",
@@ -192,8 +192,14 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "end: the cutoff",
         END,
-        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", cutoff))",
-        "",
+        "\"cut\", string.format(\"%.0f\", cutoff), \"set_by\",",
+        "\"set_by\",",
+    ),
+    rule(
+        "end: the cutoff that the same call set before",
+        END,
+        "string.sub(set_by, 1, 8) == of",
+        "false",
     ),
     rule(
         "end: what the same call ended before",
@@ -211,8 +217,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "end: a cutoff after the previous one",
         END,
-        "or now - 1) + 1)",
-        "or now) - 1)",
+        "before and before + 1 or now",
+        "before or now",
     ),
     rule(
         "list: the realm",
@@ -229,8 +235,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the realm of the new session",
         CREATE,
-        "class, realm, 0, begins, authenticated,",
-        "class, 0, 0, begins, authenticated,",
+        "class, realm, 0, begins + era, authenticated + era, now,",
+        "class, 0, 0, begins + era, authenticated + era, now,",
     ),
     rule(
         "resolve: an invalid token ends nothing",
@@ -266,7 +272,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: a sign-in proven before the end of all sessions",
         CREATE,
-        "elseif authenticated < not_before then",
+        "elseif authenticated + era < not_before then",
         "elseif false then",
     ),
     rule(

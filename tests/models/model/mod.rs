@@ -136,6 +136,8 @@ pub(crate) struct Model {
 struct SessionSet {
     known: Vec<Known>,
     cutoff: Option<Timestamp>,
+    /// The call that set it, and the one before that.
+    cut_by: Option<([u8; 8], Option<Timestamp>)>,
     /// The user cannot sign in before this moment.
     barred: Option<Timestamp>,
     tickets: Vec<Ticket>,
@@ -319,9 +321,15 @@ impl Model {
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }
-        let earlier = set.cutoff.filter(|cutoff| now < cutoff.plus(DAY));
-        let cutoff = earlier.map_or(now, |cutoff| now.max(cutoff.plus(MS)));
-        set.cutoff = Some(cutoff);
+        let counts = |cutoff: Option<Timestamp>| cutoff.filter(|cutoff| now < cutoff.plus(DAY));
+        let last = counts(set.cutoff);
+        let own = set
+            .cut_by
+            .filter(|(call, _)| last.is_some() && *call == ask.call);
+        let (earlier, pause) =
+            own.map_or((last, MS), |(_, before)| (counts(before), Duration::ZERO));
+        let cutoff = last.map_or(now, |last| now.max(last.plus(pause)));
+        (set.cutoff, set.cut_by) = (Some(cutoff), Some((ask.call, earlier)));
         if let Some(bar) = ask.bar {
             set.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }

@@ -51,7 +51,7 @@ impl SessionSet {
         }
         if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {
             if cutoff > now.plus(Duration::from_millis(100)) {
-                self.cutoff = Some(now);
+                (self.cutoff, self.cut_by) = (Some(now), None);
             }
             if cutoff > now || at <= cutoff {
                 return Answer::Rejected;
