@@ -30,6 +30,17 @@ impl Era {
         }
     }
 
+    /// The era of both moments of a session. Two that differ are none of this version: these are times as they are, of the first
+    /// era.
+    pub(crate) fn of_both(created: Timestamp, authenticated: Timestamp) -> Self {
+        let era = created.era();
+        if era == authenticated.era() {
+            era
+        } else {
+            Self::default()
+        }
+    }
+
     fn offset(self) -> i64 {
         i64::from(self.0) * LENGTH
     }
@@ -46,7 +57,13 @@ impl Timestamp {
     /// The time of this moment, without its era.
     #[inline]
     pub(crate) fn time(self) -> Self {
-        Self::from_millis(self.as_millis().saturating_sub(self.era().offset()))
+        self.without(self.era())
+    }
+
+    /// The time of a moment of this era.
+    #[inline]
+    pub(crate) fn without(self, era: Era) -> Self {
+        Self::from_millis(self.as_millis().saturating_sub(era.offset()))
     }
 
     /// This time, in this era.

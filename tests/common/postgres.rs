@@ -129,6 +129,19 @@ impl Server {
         client(&self.url()).await.query(sql, &[]).await.unwrap()
     }
 
+    /// Waits until no store deletes what is over by its clock. A store with another clock could lose what it has just made.
+    pub(crate) async fn settles(&self) {
+        // The task begins before this one goes on, and the server is asked again once it may have heard of it.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let deletes = "SELECT count(*) FROM pg_stat_activity
+                WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%gone AS%'";
+            while self.number(deletes).await > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+
     /// The number that a statement returns.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.ask(sql).await.pop().unwrap().get(0)

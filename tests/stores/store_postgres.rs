@@ -23,7 +23,11 @@ use crate::common::{
 async fn keeps_the_whole_contract() {
     let server = Server::start();
 
-    conformance::all(async |clock: ManualClock| server.store_at(clock).await).await;
+    conformance::all(async |clock: ManualClock| {
+        server.settles().await;
+        server.store_at(clock).await
+    })
+    .await;
 }
 
 // T49
@@ -36,6 +40,7 @@ async fn keeps_the_whole_contract_while_it_reports_what_changes() {
     until("it listens", async || reader.epochs() > 0).await;
 
     conformance::all(async |clock: ManualClock| {
+        server.settles().await;
         let store = live(&server).clock(clock);
         store.activity_every(Duration::ZERO).build()
     })

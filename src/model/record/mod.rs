@@ -344,6 +344,7 @@ impl Record {
         let revision = header.get_u32().into();
         let created = Timestamp::from_millis(header.get_i64());
         let authenticated = Timestamp::from_millis(header.get_i64());
+        let era = Era::of_both(created, authenticated);
         let last_activity = Timestamp::from_millis(header.get_i64());
         let idle = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
         let deadline = Timestamp::from_millis(header.get_i64());
@@ -351,8 +352,8 @@ impl Record {
             id,
             digest,
             revision,
-            created_at: created.time(),
-            authenticated_at: authenticated.time(),
+            created_at: created.without(era),
+            authenticated_at: authenticated.without(era),
             last_activity,
             idle: Duration::from_millis(idle),
             deadline,
@@ -360,7 +361,7 @@ impl Record {
             counts,
             unused,
             rotation: None,
-            era: created.era().min(authenticated.era()),
+            era,
             mark,
             body,
         })

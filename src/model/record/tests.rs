@@ -117,6 +117,22 @@ fn class_and_rotation_come_back_as_they_were_stored() {
     assert_eq!(decoded, records);
 }
 
+#[test]
+fn moments_of_two_eras_are_times_as_they_are() {
+    let era = 1_i64 << 46;
+    for (created, authenticated) in [(era, 5), (5, era), (i64::MAX, -1), (i64::MAX, i64::MAX)] {
+        let mut stored = record(client()).encode().unwrap();
+        stored[10..18].copy_from_slice(&created.to_be_bytes());
+        stored[18..26].copy_from_slice(&authenticated.to_be_bytes());
+
+        let decoded = Record::decode(record(client()).id, &stored).unwrap();
+
+        assert_eq!(decoded.encode().unwrap(), stored);
+        let began = decoded.began_at().as_millis();
+        assert_eq!(began, created.min(authenticated));
+    }
+}
+
 /// A body, and hints, of which a newer node of our version writes more.
 #[derive(Serialize)]
 struct After<'a>(

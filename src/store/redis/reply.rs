@@ -6,7 +6,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::Value;
 
 use crate::{
-    model::{Digest, EndNotice, Record, SessionId, Timestamp, id::decode_12},
+    model::{Digest, EndNotice, Era, Record, SessionId, Timestamp, id::decode_12},
     store::{Deadlines, Presence, StoreError, StoreErrorKind},
 };
 
@@ -222,12 +222,13 @@ impl Reply {
                 ] => {
                     let created = Timestamp::from_millis(created);
                     let authenticated = Timestamp::from_millis(authenticated);
+                    let era = Era::of_both(created, authenticated);
                     Ok(Presence::Live(Deadlines {
-                        created_at: created.time(),
-                        authenticated_at: authenticated.time(),
+                        created_at: created.without(era),
+                        authenticated_at: authenticated.without(era),
                         idle: Timestamp::from_millis(idle),
                         absolute: Timestamp::from_millis(absolute),
-                        era: created.era().min(authenticated.era()),
+                        era,
                     }))
                 }
                 _ => Err(Self::unexpected()),

@@ -136,6 +136,9 @@ impl SessionSet {
         let flags = bytes.try_get_u8().map_err(corrupt)?;
         known(flags, CUTOFF | BARRED | DEVICES | SET_BY | BEFORE)?;
         let has = |flag| flags & flag != 0;
+        if has(SET_BY) && !has(CUTOFF) || has(BEFORE) && !has(SET_BY) {
+            return Err(StoreError::new(StoreErrorKind::Corrupt));
+        }
         let time = |bytes: &mut _, flag| has(flag).then(|| get_time(bytes)).transpose();
         let at = time(bytes, CUTOFF)?;
         let (barred, until) = (time(bytes, BARRED)?, time(bytes, DEVICES)?);

@@ -357,3 +357,19 @@ fn a_part_of_another_revision_is_an_error() {
     assert_eq!(stale.kind(), StoreErrorKind::Corrupt);
     assert!(read.lacks_part(token.session_id()));
 }
+
+#[test]
+fn a_call_without_a_cutoff_is_damage() {
+    let read = |flags: u8, times: usize| {
+        // Neither notices nor tickets nor sessions.
+        let bytes = [vec![1, flags], vec![0; times * 8 + 6]].concat();
+        SessionSet::decode(&bytes).map_err(|error| error.kind())
+    };
+    for (flags, times) in [(1, 1), (9, 2), (25, 3)] {
+        assert!(read(flags, times).is_ok(), "{flags}");
+    }
+    for (flags, times) in [(8, 1), (16, 1), (17, 2), (24, 2)] {
+        let damaged = read(flags, times).err();
+        assert_eq!(damaged, Some(StoreErrorKind::Corrupt), "{flags}");
+    }
+}
