@@ -28,6 +28,19 @@ struct Driver {
 
 impl Driver {
     fn start() -> Self {
+        let mut said = Vec::new();
+        // It looks for a port on IPv4, and ends if another program has the same one on IPv6.
+        for _ in 0..5 {
+            match Self::try_start() {
+                Ok(driver) => return driver,
+                Err(lines) => said.extend(lines),
+            }
+        }
+        panic!("chromedriver says no port: {said:?}");
+    }
+
+    /// What it says, if it ends.
+    fn try_start() -> Result<Self, Vec<String>> {
         let files = TempDir::new().unwrap();
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
@@ -45,15 +58,16 @@ impl Driver {
             port: 0,
             files,
         };
-        let started = BufReader::new(stdout)
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, port) = line.split_once("started successfully on port ")?;
-                port.trim_end_matches('.').parse().ok()
-            });
-        driver.port = started.expect("chromedriver says its port");
-        driver
+        let mut said = Vec::new();
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let port = line.split_once("started successfully on port ");
+            if let Some(port) = port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok()) {
+                driver.port = port;
+                return Ok(driver);
+            }
+            said.push(line);
+        }
+        Err(said)
     }
 }
 
