@@ -280,9 +280,7 @@ fn main_token(
         }
         Tokens::Beside(cookie) => {
             tracing::debug!("a cookie beside a bearer token of another kind: neither is used");
-            are_unread(open, vec![(cookie, Way::Cookie)], |_way| {
-                Place::SignedInCookie
-            });
+            open.sent(|sent| sent.has_unread(cookie, Place::SignedInCookie));
         }
     }
     None

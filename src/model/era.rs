@@ -30,14 +30,14 @@ impl Era {
         }
     }
 
-    /// The era of both moments of a session. Two that differ are none of this version: these are times as they are, of the first
-    /// era.
-    pub(crate) fn of_both(created: Timestamp, authenticated: Timestamp) -> Self {
-        let era = created.era();
-        if era == authenticated.era() {
-            era
+    /// The era of both moments of a session, and their times. Two eras that differ are none of this version: these are times as
+    /// they are, of the first era.
+    pub(crate) fn of_session(moments: [Timestamp; 2]) -> (Self, [Timestamp; 2]) {
+        let [era, other] = moments.map(Timestamp::era);
+        if era == other {
+            (era, moments.map(Timestamp::time))
         } else {
-            Self::default()
+            (Self::default(), moments)
         }
     }
 
@@ -57,13 +57,7 @@ impl Timestamp {
     /// The time of this moment, without its era.
     #[inline]
     pub(crate) fn time(self) -> Self {
-        self.without(self.era())
-    }
-
-    /// The time of a moment of this era.
-    #[inline]
-    pub(crate) fn without(self, era: Era) -> Self {
-        Self::from_millis(self.as_millis().saturating_sub(era.offset()))
+        Self::from_millis(self.as_millis().saturating_sub(self.era().offset()))
     }
 
     /// This time, in this era.

@@ -221,21 +221,19 @@ impl Sent {
                 way: Some(Way::Bearer),
                 guest: Tokens::read(guest, Way::Cookie),
             },
-            (Tokens::Several(bearers), Some(cookie)) => {
-                Self::several(vec![(cookie, Way::Cookie)], bearers, guest)
+            (Tokens::None | Tokens::Malformed, Some(cookie)) => {
+                Self::unused(Tokens::Beside(cookie), guest)
             }
-            (_, Some(cookie)) => Self::unused(Tokens::Beside(cookie), guest),
-            (Tokens::One(bearer), None) => {
-                Self::several(cookies, vec![(bearer, Way::Bearer)], guest)
+            (bearers, only) => {
+                cookies.extend(only.map(|cookie| (cookie, Way::Cookie)));
+                match bearers {
+                    Tokens::One(bearer) => cookies.push((bearer, Way::Bearer)),
+                    Tokens::Several(bearers) => cookies.extend(bearers),
+                    Tokens::None | Tokens::Malformed | Tokens::Beside(_) => {}
+                }
+                Self::unused(Tokens::Several(cookies), guest)
             }
-            (Tokens::Several(bearers), None) => Self::several(cookies, bearers, guest),
-            (_, None) => Self::several(cookies, Vec::new(), guest),
         }
-    }
-
-    fn several(mut cookies: Vec<(Token, Way)>, bearers: Vec<(Token, Way)>, guest: Raw<'_>) -> Self {
-        cookies.extend(bearers);
-        Self::unused(Tokens::Several(cookies), guest)
     }
 
     /// Tokens of which none is used.

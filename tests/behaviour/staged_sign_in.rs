@@ -30,7 +30,7 @@ use tower_user_sessions::{
     TokenSource, User, UserSessions,
 };
 
-use crate::common::http::{Answer, Client, HOUR, store, user};
+use crate::common::http::{Client, HOUR, store, user};
 
 const FRESH: Duration = Duration::from_secs(300);
 
@@ -288,31 +288,21 @@ async fn both_steps_sign_in_again_after_the_response_of_the_second_was_lost() {
     }
 }
 
-/// What a bearer client sends from now on: the token of this answer, if it has one.
-fn keeps<T>(client: &mut Client, answer: &Answer<T>) -> bool {
-    let Some(token) = answer.header("x-session-token") else {
-        return false;
-    };
-    let token = format!("Bearer {token}").parse().unwrap();
-    client.headers.insert("authorization", token);
-    true
-}
-
 // T48
 #[tokio::test]
 async fn a_bearer_client_does_both_steps_again_after_the_response_of_the_second_was_lost() {
     let layer = SessionLayer::new(MemoryStore::new()).token_source(TokenSource::Bearer);
     let mut client = Client::new(&layer);
     let began = client.request(step_one).await;
-    assert!(keeps(&mut client, &began));
+    assert!(client.bears(&began));
     // The client never gets this response, and sends the token of its guest session again.
     assert!(client.request(step_two).await.value());
 
     let began = client.request(step_one).await;
 
-    assert!(keeps(&mut client, &began), "{began:?}");
+    assert!(client.bears(&began), "{began:?}");
     let signed_in = client.request(step_two).await;
-    assert!(keeps(&mut client, &signed_in), "{signed_in:?}");
+    assert!(client.bears(&signed_in), "{signed_in:?}");
     assert!(signed_in.value());
     assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
@@ -325,7 +315,7 @@ async fn a_bearer_client_whose_session_ended_meanwhile_begins_again_after_a_sign
     let mut client = Client::new(&layer);
     let sign_in = |session: Session| async move { session.log_in("alice").unwrap() };
     let signed_in = client.request(sign_in).await;
-    assert!(keeps(&mut client, &signed_in));
+    assert!(client.bears(&signed_in));
 
     let answer = client.request(move |session: Session| {
         let admin = UserSessions::new(store.clone(), user("alice"));
@@ -339,6 +329,6 @@ async fn a_bearer_client_whose_session_ended_meanwhile_begins_again_after_a_sign
     });
     let answer = answer.await;
 
-    assert!(keeps(&mut client, &answer), "{answer:?}");
+    assert!(client.bears(&answer), "{answer:?}");
     assert_eq!(client.request(cart).await.value().unwrap(), ["apple"]);
 }

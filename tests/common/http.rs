@@ -333,6 +333,16 @@ impl Client {
         token.to_owned()
     }
 
+    /// Sends the token of this answer from now on, as a bearer client. Returns whether it has one.
+    pub fn bears<T>(&mut self, answer: &Answer<T>) -> bool {
+        let Some(token) = answer.header("x-session-token") else {
+            return false;
+        };
+        let line = format!("Bearer {token}").parse().unwrap();
+        self.headers.insert(header::AUTHORIZATION, line);
+        true
+    }
+
     /// Updates the jar as a browser would.
     pub fn keep<T>(&mut self, answer: &Answer<T>) {
         let lines = answer.set_cookies().into_iter();

@@ -342,9 +342,8 @@ impl Record {
         let mut mark = [0; 3];
         header.copy_to_slice(&mut mark);
         let revision = header.get_u32().into();
-        let created = Timestamp::from_millis(header.get_i64());
-        let authenticated = Timestamp::from_millis(header.get_i64());
-        let era = Era::of_both(created, authenticated);
+        let moments = [header.get_i64(), header.get_i64()].map(Timestamp::from_millis);
+        let (era, [created_at, authenticated_at]) = Era::of_session(moments);
         let last_activity = Timestamp::from_millis(header.get_i64());
         let idle = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
         let deadline = Timestamp::from_millis(header.get_i64());
@@ -352,8 +351,8 @@ impl Record {
             id,
             digest,
             revision,
-            created_at: created.without(era),
-            authenticated_at: authenticated.without(era),
+            created_at,
+            authenticated_at,
             last_activity,
             idle: Duration::from_millis(idle),
             deadline,

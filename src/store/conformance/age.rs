@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::trial::{MS, Trial, another};
+use super::trial::{MS, SessionSet, Trial, another};
 use crate::{
     model::{Arrival, Limit},
-    store::{Authenticated, End, Ended, Timestamp, Which},
+    store::{Authenticated, End, Ended, Timestamp, Token, Which},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -94,15 +94,21 @@ async fn a_cutoff_just_ahead_stays(trial: &Trial) {
         .await;
 }
 
+/// A user, and the token of a session, which is made or not.
+async fn user_with(trial: &Trial, has_sessions: bool) -> (SessionSet<'_>, Token) {
+    let session_set = trial.user();
+    let token = session_set.token();
+    if has_sessions {
+        trial
+            .made(&session_set.create_for(&token), "a sign-in")
+            .await;
+    }
+    (session_set, token)
+}
+
 async fn an_end_names_the_cutoff_before_it(trial: &Trial) {
     for has_sessions in [false, true] {
-        let session_set = trial.user();
-        let kept = session_set.token();
-        if has_sessions {
-            trial
-                .made(&session_set.create_for(&kept), "a sign-in")
-                .await;
-        }
+        let (session_set, kept) = user_with(trial, has_sessions).await;
         let others = session_set.end(Which::Others(kept.session_id()));
         let all = session_set.end(Which::All);
 
@@ -136,13 +142,7 @@ async fn an_end_names_the_cutoff_before_it(trial: &Trial) {
 
 async fn an_end_that_is_sent_again_names_no_cutoff_of_its_own(trial: &Trial) {
     for has_sessions in [false, true] {
-        let session_set = trial.user();
-        let kept = session_set.token();
-        if has_sessions {
-            trial
-                .made(&session_set.create_for(&kept), "a sign-in")
-                .await;
-        }
+        let (session_set, kept) = user_with(trial, has_sessions).await;
         let first = session_set.end(Which::Others(kept.session_id()));
         let (_, before) = cutoffs(trial, &first).await;
         trial.same(before, None, "the cutoff before the first one");

@@ -114,8 +114,8 @@ impl FileStoreBuilder {
             max_guests,
         } = self;
         let clock = FileClock::after(clock, times.last);
-        let everyone = times.everyone;
-        let everyone = everyone.map(|moment| EndEveryone::kept(moment, clock.now()));
+        let kept = |moment| EndEveryone::kept(moment, clock.now());
+        let everyone = times.everyone.map(kept);
         let front = Front::new(shards, clock, notice_kept, max_guests, everyone);
         let front = Arc::new(front);
         let shown = Arc::new(Mutex::default());

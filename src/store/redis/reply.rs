@@ -220,12 +220,11 @@ impl Reply {
                     Value::Int(idle),
                     Value::Int(absolute),
                 ] => {
-                    let created = Timestamp::from_millis(created);
-                    let authenticated = Timestamp::from_millis(authenticated);
-                    let era = Era::of_both(created, authenticated);
+                    let moments = [created, authenticated].map(Timestamp::from_millis);
+                    let (era, [created_at, authenticated_at]) = Era::of_session(moments);
                     Ok(Presence::Live(Deadlines {
-                        created_at: created.without(era),
-                        authenticated_at: authenticated.without(era),
+                        created_at,
+                        authenticated_at,
                         idle: Timestamp::from_millis(idle),
                         absolute: Timestamp::from_millis(absolute),
                         era,

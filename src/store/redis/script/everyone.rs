@@ -72,8 +72,9 @@ impl Scripts {
         knows: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
         let copies = self.most_copies(knows).await;
-        let said = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
-        let moment = said.filter_map(|(_, moment)| *moment).max();
+        let said = || copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
+        let now = said().map(|(now, _)| *now).max();
+        let moment = said().filter_map(|(_, moment)| *moment).max();
         let lost = |copy: &Copy| {
             let answer = copy.answer.as_ref();
             answer.is_ok_and(|(_, found)| *found < moment)
@@ -87,19 +88,16 @@ impl Scripts {
             // Whether it could be written shows when it is read again.
             self.copies(keys, Ask::of(moment)).await;
         }
-        let now = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
-        let now = now.map(|(now, _)| *now).max();
-        if let (Some(moment), Some(now)) = (moment, now) {
-            let kept = EndEveryone::kept(moment, now);
-            if kept > moment {
-                self.begin_era(kept).await?;
-            }
-            return Ok(Some(kept));
+        let (Some(now), Some(moment)) = (now, moment) else {
+            // None answered, or none has a moment.
+            let error = copies.into_iter().find_map(|copy| copy.answer.err());
+            return error.filter(|_| now.is_none()).map_or(Ok(None), Err);
+        };
+        let kept = EndEveryone::kept(moment, now);
+        if kept > moment {
+            self.begin_era(kept).await?;
         }
-        match copies.into_iter().find_map(|copy| copy.answer.err()) {
-            Some(error) if now.is_none() => Err(error),
-            _ => Ok(moment),
-        }
+        Ok(Some(kept))
     }
 
     /// Stores the first moment of an era. One copy is enough: the next question completes the others.
@@ -108,16 +106,11 @@ impl Scripts {
             confirm: self.0.confirm,
             ..Ask::of(Some(moment))
         };
-        let (mut failed, mut is_stored) = (None, false);
-        for copy in self.copies(self.keys_of_copies(), ask).await {
-            match copy.answer {
-                Ok(_) => is_stored = true,
-                Err(error) => failed = Some(error),
-            }
-        }
-        match failed {
-            Some(error) if !is_stored => return Err(error),
-            _ => {}
+        let copies = self.copies(self.keys_of_copies(), ask).await;
+        let is_stored = copies.iter().any(|copy| copy.answer.is_ok());
+        let failed = copies.into_iter().find_map(|copy| copy.answer.err());
+        if let Some(error) = failed.filter(|_| !is_stored) {
+            return Err(error);
         }
         self.publish_end(moment).await;
         Ok(())
