@@ -143,7 +143,7 @@ impl Figures {
         (!as_promised).then(|| format!("{cell} {:.2} of it, {self}", self.share(cell)))
     }
 
-    /// A row of the table in `benches/RESULTS.md`.
+    /// A row of the table in `benches/results/redis_faults.md`.
     pub(crate) fn row(&self, cell: Cell) -> String {
         let verdict = if self.complaint(cell).is_some() {
             "NO"

@@ -85,7 +85,7 @@ async fn round(server: &Server, store: &RedisStore, turn: usize) -> [f64; 3] {
 }
 
 #[tokio::test]
-#[ignore = "a measurement for benches/RESULTS.md"]
+#[ignore = "a measurement for benches/results/redis.md"]
 async fn what_the_feed_costs_a_sign_in_and_an_end() {
     let server = Server::start();
     let source = || RedisSource::url(&server.url()).unwrap();

@@ -152,7 +152,7 @@ fn sessions_in_a_file_share_their_user_agent_also_after_a_restart() {
 /// lock has some 1,560 sets: how many of the later guests it gets itself does not matter.
 const LATER: usize = 2 * 16 * LOCKS + 16;
 
-// T60. `benches/RESULTS.md` has the figures of a million.
+// T60. `benches/results/in_process.md` has the figures of a million.
 #[test]
 fn guests_that_keep_no_cookie_leave_no_memory_behind_after_15_minutes() {
     let clock = ManualClock::at(NOW);
