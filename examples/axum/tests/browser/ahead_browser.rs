@@ -18,7 +18,7 @@ use tower_user_sessions::{
 
 use crate::{
     ahead::{self, Seen, until},
-    common::{chromium::browse, http, visit::find},
+    common::{browser::browse, http, visit::find},
 };
 
 /// From the guide, word for word.

@@ -10,8 +10,8 @@
 
 #[path = "../../../../tests/common/app.rs"]
 pub mod app;
-#[path = "../../../../tests/common/chromium.rs"]
-pub mod chromium;
+#[path = "../../../../tests/common/browser/mod.rs"]
+pub mod browser;
 #[path = "../../../../tests/common/curl.rs"]
 pub mod curl;
 #[path = "../../../../tests/common/hold.rs"]

@@ -26,7 +26,7 @@ use tower_user_sessions::{
 
 use crate::{
     common::{
-        chromium::{browse_with, kill},
+        browser::{browse_with, kill},
         http,
         visit::click,
     },

@@ -14,7 +14,7 @@ use thirtyfour::{Cookie, WebDriver};
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::{chromium::browse, http::DAY},
+    common::{browser::browse, http::DAY},
     site::{Site, cookies, seen, sign_in},
 };
 

@@ -13,7 +13,7 @@ use thirtyfour::By;
 
 use crate::common::{
     app::App,
-    chromium::{browse, without_javascript},
+    browser::{browse, without_javascript},
     curl::Curl,
     visit::{at, find, sign_in},
 };

@@ -14,7 +14,7 @@ use thirtyfour::{By, Cookie};
 
 use crate::common::{
     app::App,
-    chromium::{browse, pose_as_chrome_on_windows},
+    browser::{browse, pose_as_chrome_on_windows},
     curl::Curl,
     visit::{at, click, find, sign_in},
 };

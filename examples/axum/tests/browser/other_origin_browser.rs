@@ -21,7 +21,7 @@ use tower_user_sessions::{
     SessionLayer,
 };
 
-use crate::{common::chromium::browse, serve::serve};
+use crate::{common::browser::browse, serve::serve};
 
 async fn who(session: Session) -> Html<String> {
     let user = session.user_id().map(|user| user.to_string());
@@ -66,7 +66,7 @@ async fn run(browser: &WebDriver, script: &str) -> String {
             try {{
                 const response = await fetch(url, {{ method, credentials: 'include' }});
                 return `${{response.status}} ${{await response.text()}}`.trim();
-            }} catch (failed) {{ return failed.message; }}
+            }} catch (failed) {{ return failed.name; }}
         }};
         (async () => {{ {script} }})().then(done, (failed) => done(`${{failed}}`));"
     );
@@ -104,8 +104,8 @@ async fn a_page_on_one_subdomain_uses_the_app_on_another_and_one_on_a_third_cann
         // It has the cookie, as it is on the same site.
         let third = format!("http://user.site.localhost:{port}");
         browser.goto(third).await.unwrap();
-        assert_eq!(ask(&browser, "GET", api.clone()).await, "Failed to fetch");
-        assert_eq!(ask(&browser, "POST", others).await, "Failed to fetch");
+        assert_eq!(ask(&browser, "GET", api.clone()).await, "TypeError");
+        assert_eq!(ask(&browser, "POST", others).await, "TypeError");
         let opaque = format!(
             "const asked = await fetch('{api}/login', {{ method: 'POST', mode: 'no-cors', credentials: 'include' }});
             return asked.type"

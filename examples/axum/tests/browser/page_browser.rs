@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::common::{
     app::App,
-    chromium::{browse, browse_whole, without_javascript},
+    browser::{browse, browse_whole, without_javascript},
     curl::Curl,
     tee::Tee,
     visit::{at, click, find, sign_in, sign_in_at},

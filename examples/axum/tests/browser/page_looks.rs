@@ -26,7 +26,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    chromium::{browse, pose_as_chrome_on_windows, prefer, resize},
+    browser::{browse, pose_as_chrome_on_windows, prefer, resize},
     hostile::STRINGS,
     http::{Client, store},
 };

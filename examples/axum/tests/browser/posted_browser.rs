@@ -24,7 +24,7 @@ use tower_user_sessions::{
 
 use crate::{
     common::{
-        chromium::browse,
+        browser::browse,
         http::{self, Client},
         visit::click,
     },

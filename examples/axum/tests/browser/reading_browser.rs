@@ -13,7 +13,7 @@ use thirtyfour::WebDriver;
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::chromium::browse_whole,
+    common::browser::browse_whole,
     site::{Site, cookies, seen, sign_in},
 };
 

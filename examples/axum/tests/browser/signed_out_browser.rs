@@ -20,7 +20,7 @@ use tower_user_sessions::{Caching, MemoryStore, Session, SessionLayer};
 use crate::{
     ahead::{self, Seen},
     common::{
-        chromium::browse_whole,
+        browser::browse_whole,
         visit::{click, find},
     },
     site::text,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::{chromium::browse, visit::click},
+    common::{browser::browse, visit::click},
     site::{Site, cookies, foreign, seen, sign_in, text},
 };
 
