@@ -342,7 +342,9 @@ impl Link {
         if again == Again::Never && self.settling.refuses(most) {
             return Err(busy());
         }
-        let mut place = self.places.take(urgency, most);
+        // What may not be run twice follows a read.
+        let has_begun = again == Again::Never;
+        let mut place = self.places.take(urgency, has_begun, most);
         self.waits(turn, time, pin!(place.turn())).await?;
         // Others may have become late meanwhile.
         if again == Again::Never && self.settling.is_full(most) {

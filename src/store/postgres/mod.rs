@@ -97,7 +97,9 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// # Connections
 ///
 /// An operation needs one connection of the pool for each statement, and none between two of them. It waits for one for an
-/// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then.
+/// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then. Of those that wait,
+/// ends of sessions and sign-ins go first, with every second place for the others. Of equals, one that has read goes before one
+/// that has not: so an overload costs the server little in vain.
 ///
 /// A new connection has half of the deadline. If it takes longer, the call is a [`Timeout`](StoreErrorKind::Timeout). One such
 /// connection at a time goes on in the background, for up to 5 s, and the next call uses it. If the pool has no other connection,

@@ -13,7 +13,9 @@ struct Queue {
     /// How many there are, by the last call.
     most: usize,
     taken: usize,
-    waiting: Rows,
+    /// They have read, and want to write.
+    begun: Rows,
+    new: Rows,
     /// How many got a place that they had waited for.
     passed: usize,
 }
@@ -30,14 +32,21 @@ impl Places {
     }
 
     /// Takes one of so many places, or one in the queue for it. The pool may have another size each time.
-    pub(super) fn take(self: &Arc<Self>, urgency: Urgency, most: usize) -> Place {
+    ///
+    /// Of calls that are as urgent the one that has begun goes first: if it came too late, what it has read would be in vain.
+    pub(super) fn take(self: &Arc<Self>, urgency: Urgency, has_begun: bool, most: usize) -> Place {
         let mut queue = self.queue();
         queue.most = most.max(1);
-        let place = if queue.taken < queue.most && queue.waiting.are_empty() {
+        let place = if queue.taken < queue.most && queue.nobody_waits() {
             queue.taken += 1;
             None
         } else {
-            let place = queue.waiting.join(urgency);
+            let rows = if has_begun {
+                &mut queue.begun
+            } else {
+                &mut queue.new
+            };
+            let place = rows.join(urgency);
             // The pool may have grown.
             queue.fill();
             Some(place)
@@ -50,6 +59,10 @@ impl Places {
 }
 
 impl Queue {
+    fn nobody_waits(&self) -> bool {
+        self.begun.are_empty() && self.new.are_empty()
+    }
+
     /// Gives the free places to those that wait.
     ///
     /// Every second one goes to the calls that are neither ends nor sign-ins. So an end waits for two calls at most, and
@@ -61,7 +74,10 @@ impl Queue {
                 2 => Urgency::SignIn,
                 _ => Urgency::Other,
             };
-            if !self.waiting.pass_on(first) {
+            let passed = Urgency::after(first)
+                .into_iter()
+                .any(|urgency| self.begun.pass_to(urgency) || self.new.pass_to(urgency));
+            if !passed {
                 return;
             }
             self.taken += 1;
@@ -116,37 +132,45 @@ mod tests {
         order
     }
 
+    /// A capital letter has begun.
     fn waits(places: &Arc<Places>, names: &str) -> Vec<(char, Place)> {
-        let urgency = |name| match name {
+        let urgency = |name: char| match name.to_ascii_lowercase() {
             'e' => Urgency::End,
             's' => Urgency::SignIn,
             _ => Urgency::Other,
         };
-        names
-            .chars()
-            .map(|name| (name, places.take(urgency(name), 1)))
-            .collect()
+        let take = |name: char| places.take(urgency(name), name.is_uppercase(), 1);
+        names.chars().map(|name| (name, take(name))).collect()
     }
 
     #[test]
     fn ends_and_sign_ins_go_first_and_every_second_place_goes_to_the_others() {
         let places = Arc::<Places>::default();
-        let held = places.take(Urgency::Other, 1);
+        let held = places.take(Urgency::Other, false, 1);
         let waiting = waits(&places, "ooooooooseseee");
         assert_eq!(order(&places, waiting, held), "eosoeosoeoeooo");
 
         // Five places each time, so that each of the four turns is the first one once.
         for _ in 0..4 {
-            let held = places.take(Urgency::Other, 1);
+            let held = places.take(Urgency::Other, false, 1);
             let order = order(&places, waits(&places, "ooooe"), held);
             assert!(order.find('e').is_some_and(|at| at < 2), "{order}");
         }
     }
 
     #[test]
+    fn a_call_that_has_begun_goes_before_new_ones_that_are_as_urgent() {
+        let places = Arc::<Places>::default();
+        let held = places.take(Urgency::Other, false, 1);
+        let waiting = waits(&places, "ooosseOSEO");
+
+        assert_eq!(order(&places, waiting, held), "EOSOeososo");
+    }
+
+    #[test]
     fn a_call_that_does_not_wait_any_more_leaves_its_place_to_the_next() {
         let places = Arc::<Places>::default();
-        let held = places.take(Urgency::Other, 1);
+        let held = places.take(Urgency::Other, false, 1);
         let mut waiting = waits(&places, "eeo");
         waiting.remove(0);
         drop(held);
@@ -156,17 +180,17 @@ mod tests {
         let (_, mut last) = waiting.remove(0);
         assert!(has_it(&mut last));
         drop(last);
-        assert!(has_it(&mut places.take(Urgency::Other, 1)));
+        assert!(has_it(&mut places.take(Urgency::Other, false, 1)));
     }
 
     #[test]
     fn a_pool_that_grows_gives_its_new_connections_to_those_that_wait() {
         let places = Arc::<Places>::default();
-        let _held = places.take(Urgency::Other, 1);
-        let mut first = places.take(Urgency::Other, 1);
+        let _held = places.take(Urgency::Other, false, 1);
+        let mut first = places.take(Urgency::Other, false, 1);
         assert!(!has_it(&mut first));
 
-        let mut second = places.take(Urgency::Other, 2);
+        let mut second = places.take(Urgency::Other, false, 2);
 
         assert!(has_it(&mut first) && !has_it(&mut second));
     }

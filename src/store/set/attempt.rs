@@ -42,6 +42,8 @@ pub(super) enum TaskKind {
     End,
     /// As `Repeatable`. It happens with each request and mostly writes activity, so it does not wait for others.
     Request,
+    /// As `Repeatable`, for a session whose sign-in was given up. Until it has run, a session counts that nobody has.
+    GivenUp,
     /// It must not run late.
     SignIn,
     /// If it may have run and another write followed, nobody knows whether it did.
@@ -52,7 +54,7 @@ impl TaskKind {
     pub(super) fn urgency(self) -> Urgency {
         match self {
             Self::End => Urgency::End,
-            Self::SignIn => Urgency::SignIn,
+            Self::SignIn | Self::GivenUp => Urgency::SignIn,
             Self::Repeatable | Self::Request | Self::Once => Urgency::Other,
         }
     }
@@ -185,7 +187,11 @@ pub(super) async fn run<S: SetStorage, T>(
     let began = Arrival::now();
     let tries = match kind {
         TaskKind::End => TRIES_OF_ENDS,
-        TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
+        TaskKind::Repeatable
+        | TaskKind::Request
+        | TaskKind::GivenUp
+        | TaskKind::SignIn
+        | TaskKind::Once => TRIES,
     };
     let (mut lost, mut failed, mut missed) = (0, 0, 0);
     // The outcome of an attempt whose activity was lost.

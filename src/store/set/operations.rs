@@ -117,7 +117,7 @@ impl<S: SetStorage> SetStore<S> {
         let task = Task {
             tag,
             part: None,
-            kind: TaskKind::Repeatable,
+            kind: TaskKind::GivenUp,
         };
         let kept = self.0.notice_kept;
         let ended = self.run_task(task, nothing, |set, now| set.end(&end, now, kept));

@@ -55,6 +55,7 @@ struct Inner {
     sets: Mutex<HashMap<Tag, (Version, Bytes)>>,
     /// Whether the next answer of a write is lost.
     loses_answer: AtomicBool,
+    written: Mutex<Vec<Urgency>>,
     confirmed: Mutex<Vec<Urgency>>,
     confirms: AtomicBool,
 }
@@ -90,6 +91,7 @@ impl SetStorage for Confirmed {
     }
 
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        self.0.written.lock().unwrap().push(write.urgency);
         let mut sets = self.0.sets.lock().unwrap();
         if sets.get(&tag).map(|(version, _)| *version) != write.expect {
             return Ok(Written::Lost);
@@ -109,6 +111,22 @@ fn sign_in(storage: &Confirmed) -> (Token, Create) {
     let now = Authenticated::At(storage.now());
     let create = Create::new(&token, Some(user), now);
     (token, create)
+}
+
+/// A storage that has more to do than it can must not leave it for the end of its load: nobody has that session.
+#[tokio::test]
+async fn the_end_of_a_sign_in_that_was_given_up_is_as_urgent_as_the_sign_in() {
+    let storage = Confirmed::default();
+    let store = storage.store();
+    let (token, create) = sign_in(&storage);
+    store.create(&create).await.unwrap();
+
+    store.end_undelivered(token.tag(), token.session_id());
+    let (stranger, _) = sign_in(&storage);
+    store.resolve(&Resolve::new(stranger)).await.unwrap();
+
+    let written = storage.0.written.lock().unwrap();
+    assert_eq!(*written, [Urgency::SignIn, Urgency::SignIn]);
 }
 
 // T71

@@ -19,6 +19,13 @@ pub enum Urgency {
     Other,
 }
 
+impl Urgency {
+    /// Whose turn it is: of this row, if one waits there, else of the most urgent one.
+    pub(in super::super) fn after(first: Self) -> [Self; 4] {
+        [first, Self::End, Self::SignIn, Self::Other]
+    }
+}
+
 /// Who waits for a turn, in a row for each urgency. Each row goes in the order of arrival.
 #[derive(Debug, Default)]
 pub(in super::super) struct Rows {
@@ -75,12 +82,17 @@ impl Rows {
     /// Gives the turn to the next that still waits: of this row, if there is one, else the most urgent. Returns whether
     /// there was one.
     pub(in super::super) fn pass_on(&mut self, first: Urgency) -> bool {
-        for urgency in [first, Urgency::End, Urgency::SignIn, Urgency::Other] {
-            let row = self.of(urgency);
-            while let Some(next) = row.pop_front() {
-                if next.send(()).is_ok() {
-                    return true;
-                }
+        Urgency::after(first)
+            .into_iter()
+            .any(|urgency| self.pass_to(urgency))
+    }
+
+    /// Gives the turn to the next of this row that still waits. Returns whether there was one.
+    pub(in super::super) fn pass_to(&mut self, urgency: Urgency) -> bool {
+        let row = self.of(urgency);
+        while let Some(next) = row.pop_front() {
+            if next.send(()).is_ok() {
+                return true;
             }
         }
         false

@@ -114,7 +114,7 @@ impl App {
 
     /// A place, if one is free.
     async fn place(&self) -> Option<Place> {
-        let mut place = self.places.take(Urgency::Other, self.size);
+        let mut place = self.places.take(Urgency::Other, false, self.size);
         let turn = time::timeout(Duration::ZERO, place.turn()).await;
         turn.is_ok().then_some(place)
     }
