@@ -12,8 +12,8 @@ use deadpool_redis::{Runtime, cluster};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::Instant;
 use tower_user_sessions::{
-    Everyone, RedisStore,
-    store::{Ended, RedisSource, Save, SessionStore, StoreErrorKind},
+    Everyone, Limit, RedisStore,
+    store::{Created, Ended, RedisSource, Save, SessionStore, StoreErrorKind},
 };
 
 use super::confirm::{PATIENT, confirming, ends, kind, signed_in};
@@ -22,6 +22,7 @@ use crate::common::{
     load::millis,
     log::Log,
     people::{self, asks, ids, is_live, listed, set, signs_in, token, until},
+    proxy::Proxy,
     redis::Server,
     replicas::{Group, Program},
 };
@@ -47,6 +48,35 @@ async fn reads_data_and_tokens_do_not_wait_for_replicas() {
     assert_eq!(listed(&store, token.tag()).await, ids(&[&token]));
 
     assert_eq!(waits(&group.master).await, before);
+}
+
+// T57, T71: a call may still run after its reply was lost, whether the server knows its script or gets the text.
+#[tokio::test]
+async fn a_sign_in_that_was_sent_twice_and_refused_is_not_made_later() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let proxy = Proxy::start(group.master.port).await;
+    for knows_script in [true, false] {
+        let source = RedisSource::url(&proxy.url()).unwrap();
+        let store = RedisStore::builder(source).confirm(1, PATIENT).build();
+        let user = if knows_script { "alice" } else { "bob" };
+        let first = signed_in(&group, user).await;
+        if knows_script {
+            signs_in(&store, "carol").await;
+        }
+        let mut create = asks(user, &token(&store, user));
+        create.limit = Limit::at_most(1).refuse();
+        let lost = proxy.lost();
+
+        proxy.lose_answers(1);
+        let refused = store.create(&create).await.unwrap();
+
+        assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
+        assert_eq!(proxy.lost(), lost + 1);
+        create.limit = Limit::at_most(2);
+        let late = store.create(&create).await.unwrap();
+        assert!(matches!(late, Created::Ended), "{knows_script}: {late:?}");
+        assert_eq!(listed(&store, first.tag()).await, ids(&[&first]));
+    }
 }
 
 /// How often the server was asked to wait.

@@ -1,6 +1,10 @@
 //! One call of a script, from its place to its reply.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use deadpool_redis::redis::{Cmd, RedisError};
 
@@ -59,6 +63,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) began: Option<Monotonic>,
     /// Whether the caller must know that it may have run.
     pub(in super::super) says_uncertain: bool,
+    /// Counts how often it is sent, for a caller who must know that an earlier sending may run yet.
+    pub(in super::super) sends: Option<&'a AtomicU32>,
     /// What the replicas of this store have beside the deadline, for other calls of the same commit.
     pub(in super::super) within: Duration,
 }
@@ -79,6 +85,7 @@ impl<'a> Call<'a> {
             confirm: None,
             began: None,
             says_uncertain: false,
+            sends: None,
             within: Duration::ZERO,
         }
     }
@@ -202,7 +209,7 @@ impl Inner {
                 cmd
             };
             let asking = std::mem::take(&mut progress.asking);
-            progress.sends += 1;
+            progress.is_sent(call);
             let sha1 = call.script.sha1(connection.shebang());
             let mut order = |command| Order {
                 command,

@@ -97,7 +97,10 @@ impl Inner {
                     command.arg(name).arg(script).arg(1).arg(call.key);
                     arguments(&mut command, connection.latest(given_up));
                     let commands = confirm.commands(asking, command, over);
-                    progress.sends += u32::from(!again_as_text);
+                    // The text follows a digest that the server did not know, so nothing ran.
+                    if !again_as_text {
+                        progress.is_sent(call);
+                    }
                     let answers = self.answers(&commands, &mut held, &shared);
                     let Some(answers) = patience.as_mut().bear(answers).await else {
                         progress.unknown = true;

@@ -1,6 +1,6 @@
 //! How far a call has come, and where it may go on.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, sync::atomic::Ordering, time::Duration};
 
 use super::{
     call::{Call, Resend},
@@ -35,6 +35,14 @@ pub(in super::super) struct Progress {
 }
 
 impl Progress {
+    /// The call is sent once more.
+    pub(super) fn is_sent(&mut self, call: &Call<'_>) {
+        self.sends += 1;
+        if let Some(sends) = call.sends {
+            sends.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The call goes on elsewhere.
     pub(in super::super) fn leave(&mut self) {
         self.place = None;

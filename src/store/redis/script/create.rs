@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::BufMut;
-use deadpool_redis::redis::{Arg, Cmd};
+use deadpool_redis::redis::Cmd;
 
 use super::{
     super::reply::{ALONE, Alone, Reply},
@@ -38,10 +38,6 @@ impl Scripts {
             && self.0.clock.is_none();
         let sends = AtomicU32::new(0);
         let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
-            // An EVAL follows an EVALSHA that did not run, so it is not a second attempt.
-            if !matches!(cmd.args_iter().next(), Some(Arg::Simple(b"EVAL"))) {
-                sends.fetch_add(1, Ordering::Relaxed);
-            }
             cmd.arg(&create.id.encode())
                 .arg(create.digest.as_bytes())
                 .arg(&body)
@@ -61,6 +57,7 @@ impl Scripts {
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         call.began = Some(Monotonic::now());
+        call.sends = Some(&sends);
         let run = || self.send(&call, &arguments);
         let (reply, may_run) = run().await;
         let mut reply = reply.map_err(|error| {
@@ -74,7 +71,7 @@ impl Scripts {
             // The sample of the server's time was off, and there is a new one now. The deadline is the same.
             reply = run().await.0?;
         }
-        if reply.head().0 > 1 && sends.into_inner() > 1 {
+        if reply.head().0 > 1 && sends.load(Ordering::Relaxed) > 1 {
             // One whose answer was lost may run yet: what was refused must not be made by it.
             if self.end_undelivered(create.tag, create.id).await.is_err() {
                 self.give_up(create.tag, create.id);
