@@ -111,6 +111,11 @@ impl Rotation {
         self.salt == Salt::NONE && matches!(self.previous[0], Some(previous) if !previous.rejected)
     }
 
+    /// Whether this is the digest of the other of the [two](Self::has_two).
+    pub(crate) fn is_other(&self, digest: &Digest) -> bool {
+        self.has_two() && matches!(self.previous[0], Some(other) if other.digest == *digest)
+    }
+
     /// The previous token with this digest.
     #[must_use]
     pub fn previous(&self, digest: &Digest) -> Option<Previous> {

@@ -8,7 +8,12 @@
 
 use std::{fs, time::Duration};
 
-use tower_user_sessions::store::{FileStore, List, Record, Resolved, SessionStore, Token};
+use tower_user_sessions::{
+    Lifetime,
+    store::{
+        Authenticated, FileStore, List, Record, Renewal, Resolved, Rotate, SessionStore, Token,
+    },
+};
 
 use crate::{
     common::people::{is_live, signs_in},
@@ -82,4 +87,35 @@ async fn a_file_of_the_version_before_keeps_its_sessions_and_becomes_one_of_this
         listed(&store, &alice).await[0].last_activity,
         place.clock.now()
     );
+}
+
+// T75
+#[tokio::test]
+async fn the_token_that_a_browser_kept_of_two_re_authentications_is_the_current_one_after_a_restart()
+ {
+    let place = Place::new();
+    let store = place.open();
+    let sent = signs_in(&store, "alice").await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let next = sent.renewed().unwrap();
+        let proven = Renewal::Proven {
+            authenticated: Authenticated::At(place.clock.now()),
+            lifetime: Lifetime::new(HOUR * 24, HOUR * 24),
+        };
+        let rotate = Rotate::new(&sent, &next, proven);
+        store.rotate(&rotate).await.unwrap();
+        made.push(next);
+    }
+    assert!(is_live(&store, &made[0]).await);
+    drop(store);
+    // The grace time is over.
+    place.clock.advance(HOUR);
+
+    let store = place.open();
+
+    let kept = found(&store, &made[0]).await;
+    assert!(matches!(kept, Resolved::Live(_)), "{kept:?}");
+    let other = found(&store, &made[1]).await;
+    assert!(matches!(other, Resolved::Reused(_)), "{other:?}");
 }

@@ -18,8 +18,8 @@ impl Front {
             let Some(entry) = shard.get(tag) else {
                 return Resolved::Unknown;
             };
-            let is_unsent = entry.set.is_unsent(id);
-            first_use = is_unsent && entry.set.is_new_token(resolve);
+            first_use = entry.set.is_new_token(resolve);
+            let is_more = first_use || entry.set.is_unsent(id);
             let resolved = if self.clock.is_doubted(now) {
                 let mut copy = entry.set.clone();
                 let resolved = copy.resolve(resolve, now, self.notice_kept);
@@ -32,7 +32,7 @@ impl Front {
                 entry.set.resolve(resolve, now, self.notice_kept)
             };
             match &resolved {
-                Resolved::Live(found) if !is_unsent => {
+                Resolved::Live(found) if !is_more => {
                     let at = found.record.last_activity;
                     if resolve.activity && at >= now {
                         self.note_seen(shard, Seen::Activity(Activity { tag, id, at }));

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use super::{Cause, SessionSet};
+use super::{Cause, Live, SessionSet};
 use crate::{
     model::{Digest, EndNotice, EndReason, Lifetime, Previous, Record, Rotation, Salt, Timestamp},
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
@@ -28,12 +28,16 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 }
 
 impl SessionSet {
-    /// Whether this is the new token of a session, and no request has sent it yet.
+    /// Whether this is the new token of a session, and no request has sent it yet; or the other of two that
+    /// re-authentications gave, which becomes the current one.
     pub(crate) fn is_new_token(&self, resolve: &Resolve) -> bool {
         let live = self.find(resolve.token.session_id());
-        live.is_some_and(|live| {
-            let rotation = live.record.rotation.as_deref();
-            rotation.is_some_and(Rotation::is_unused) && live.record.digest == resolve.digest
+        live.is_some_and(|Live { record, .. }| {
+            let is_new = |rotation: &Rotation| {
+                rotation.is_unused() && record.digest == resolve.digest
+                    || rotation.is_other(&resolve.digest)
+            };
+            record.rotation.as_deref().is_some_and(is_new)
         })
     }
 
@@ -249,11 +253,8 @@ fn take_over(record: &mut Record, digest: &Digest) {
     let Some(rotation) = &mut record.rotation else {
         return;
     };
-    if !rotation.has_two() {
-        return;
-    }
-    if let [Some(other), _] = &mut Arc::make_mut(rotation).previous
-        && other.digest == *digest
+    if rotation.is_other(digest)
+        && let [Some(other), _] = &mut Arc::make_mut(rotation).previous
     {
         other.digest = mem::replace(&mut record.digest, *digest);
     }
