@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use tower_user_sessions::{
     Client, EndReason, Everyone, Lifetime, MemoryStore, RedisStore,
     store::{
-        Changes, End, Ended, FeedNews, FileStore, LastSeen, ManualClock, NoteClient, RedisLive,
-        RedisSource, Renewal, Resolve, Resolved, Rotate, Salt, Save, SessionStore, Timestamp,
-        Token, Which,
+        Arrival, Authenticated, Changes, End, Ended, FeedNews, FileStore, LastSeen, ManualClock,
+        NoteClient, RedisLive, RedisSource, Renewal, Resolve, Resolved, Rotate, Salt, Save,
+        SessionStore, Timestamp, Token, Which,
     },
 };
 
@@ -311,4 +311,45 @@ async fn the_reuse_of_a_token_in_memory_and_in_a_file_is_reported_with_the_end_o
     let file = FileStore::builder().clock(clock.clone());
     let file = file.open(directory.path().join("sessions.db")).unwrap();
     reuse_arrives(&file, &clock).await;
+}
+
+/// Two requests re-authenticate with one token, and the browser keeps the token of the first one.
+async fn the_kept_token_of_two_arrives(a: &impl SessionStore, b: &impl SessionStore) {
+    let sent = signs_in(b, "alice").await;
+    let (tag, id) = (sent.tag(), sent.session_id());
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let next = sent.renewed().unwrap();
+        let proven = Renewal::Proven {
+            authenticated: Authenticated::On(Arrival::now()),
+            lifetime: Lifetime::new(DAY, DAY),
+        };
+        b.rotate(&Rotate::new(&sent, &next, proven)).await.unwrap();
+        made.push(next);
+    }
+    let reader = Reader::trusting(a, tag).await;
+
+    assert!(is_live(b, &made[0]).await);
+    // The answer to the other one is kept nowhere any more.
+    assert_eq!(reader.news(tag).await, [FeedNews::Renewed(id)]);
+    assert!(is_live(b, &made[0]).await);
+    let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+    b.end(&end).await.unwrap();
+
+    let ended = FeedNews::Ended(vec![(id, EndReason::LoggedOut)]);
+    assert_eq!(reader.news(tag).await, [ended]);
+}
+
+#[tokio::test]
+async fn the_token_that_a_browser_keeps_of_two_arrives_from_stores_of_each_kind() {
+    let server = Server::start();
+    let [a, b] = [(); 2].map(|()| live(&server.url(), RedisLive::all(), None));
+    the_kept_token_of_two_arrives(&a, &b).await;
+
+    let memory = MemoryStore::new();
+    the_kept_token_of_two_arrives(&memory, &memory).await;
+
+    let directory = TempDir::new().unwrap();
+    let file = FileStore::open(directory.path().join("sessions.db")).unwrap();
+    the_kept_token_of_two_arrives(&file, &file).await;
 }

@@ -30,7 +30,8 @@ pub enum FeedNews {
     EndedAllBut(SessionId, EndReason),
     /// Anything may have happened to any session of the set.
     LookAgain,
-    /// The session has a new token, or a request sent its new token first, or the user authenticated again.
+    /// The session has a new token, or a request sent its new token first, or the user authenticated again, or of two tokens a
+    /// request sent the other one.
     Renewed(SessionId),
     /// The data or the deadlines of the session changed.
     Written(SessionId),

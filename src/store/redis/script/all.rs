@@ -16,7 +16,10 @@ const ENDS: [&str; 2] = [
     "local finish_quietly = finish",
     include_str!("../lua/ends.lua"),
 ];
-const USES: [&str; 2] = ["local used_quietly = used", include_str!("../lua/uses.lua")];
+const USES: [&str; 2] = [
+    "local used_quietly, taken_over_quietly = used, taken_over",
+    include_str!("../lua/uses.lua"),
+];
 
 /// All scripts of a store.
 #[derive(Debug)]
