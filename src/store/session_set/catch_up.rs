@@ -3,23 +3,25 @@
 use std::sync::Arc;
 
 use super::{Live, SessionSet, places::Places};
-use crate::model::{Digest, EndReason, Record, SessionId, Timestamp};
+use crate::model::{Digest, EndReason, Record, Rotation, SessionId, Timestamp};
 
 impl SessionSet {
     /// Adds to this copy what `resolve`, `touch` and `list` did to the set that it was made of. Returns whether a session
-    /// of the copy ended by that.
+    /// of the copy ended by that, or has another state than before, apart from its activity.
     pub(crate) fn catch_up(&mut self, with: &Self, now: Timestamp) -> bool {
-        let ended = self.end_reused(with);
+        let mut changed = self.end_reused(with);
         let mut seen = Places::new(&with.live, |live: &Live| live.record.id);
         self.live.retain_mut(|own| {
             if let Some(live) = seen.find(own.record.id) {
+                let before = own.state();
                 own.catch_up(live, now);
+                changed |= own.state() != before;
                 return true;
             }
             // The copy made it, or it was found expired and dropped.
             own.record.is_live(now, None)
         });
-        ended
+        changed
     }
 
     fn end_reused(&mut self, with: &Self) -> bool {
@@ -55,6 +57,13 @@ impl SessionSet {
 }
 
 impl Live {
+    /// What requests change beside the activity: its tokens, whether one was used, and whether it was found expired.
+    fn state(&self) -> (Digest, Option<Rotation>, bool, bool) {
+        let Record { digest, unused, .. } = self.record;
+        let rotation = self.record.rotation.as_deref().copied();
+        (digest, rotation, unused, self.record.was_found_expired())
+    }
+
     fn catch_up(&mut self, with: &Self, now: Timestamp) {
         let (own, seen) = (&mut self.record, &with.record);
         own.last_activity = own.last_activity.max(seen.last_activity);

@@ -186,23 +186,25 @@ fn a_new_token_that_is_sent_to_be_renewed_counts_as_sent_although_it_is_too_earl
     assert!(matches!(reused, Resolved::Reused(_)), "{reused:?}");
 }
 
+/// The user enters the password again.
+fn proves(entry: &mut Entry, token: &Token) -> Token {
+    let next = token.renewed().unwrap();
+    let renewal = Renewal::Proven {
+        authenticated: Authenticated::At(after(SECOND)),
+        lifetime: Lifetime::new(HOUR, HOUR),
+    };
+    let mut rotate = Rotate::new(token, &next, renewal);
+    rotate.grace = SECOND * 2;
+    entry.change(|set| set.rotate(&rotate, after(SECOND), KEPT));
+    lands(entry, SECOND);
+    next
+}
+
 #[test]
 fn of_two_tokens_of_re_authentications_the_one_that_is_sent_stays_the_current_one() {
     let mut entry = Entry::default();
     let old = begins(&mut entry, Some("alice"));
-    let mut proves = || {
-        let next = old.renewed().unwrap();
-        let renewal = Renewal::Proven {
-            authenticated: Authenticated::At(after(SECOND)),
-            lifetime: Lifetime::new(HOUR, HOUR),
-        };
-        let mut rotate = Rotate::new(&old, &next, renewal);
-        rotate.grace = SECOND * 2;
-        entry.change(|set| set.rotate(&rotate, after(SECOND), KEPT));
-        lands(&mut entry, SECOND);
-        next
-    };
-    let (first, second) = (proves(), proves());
+    let [first, second] = [(); 2].map(|()| proves(&mut entry, &old));
     saves(&mut entry, &second, SECOND);
     let kept = sends(&mut entry, &first, SECOND * 2);
     assert!(matches!(kept, Resolved::Live(_)), "{kept:?}");
@@ -252,5 +254,29 @@ fn a_session_does_not_end_without_the_data_that_is_on_its_way_to_the_disk() {
         assert_eq!(live(&entry.set), None);
         entry.land(true, false, after(SECOND));
         assert_eq!(live(&entry.set), None);
+    }
+}
+
+#[test]
+fn the_token_that_a_request_sent_is_written_after_a_commit_that_does_not_have_it() {
+    for is_first in [true, false] {
+        let mut entry = Entry::default();
+        let old = begins(&mut entry, Some("alice"));
+        let [first, second] = [(); 2].map(|()| proves(&mut entry, &old));
+        let mut changes = Changes::default();
+        changes.set("cart", "apple");
+        let save = Save::new(tag(), old.session_id(), changes);
+        entry.change(|set| set.save(&save, after(SECOND)));
+        // Both are in one commit, so what the request did is not queued any more.
+        sends(
+            &mut entry,
+            if is_first { &first } else { &second },
+            SECOND * 2,
+        );
+        takes_off(&mut entry);
+
+        let landed = entry.land(true, false, after(SECOND * 2));
+
+        assert_eq!(landed.again, is_first);
     }
 }
