@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     everyone::is_live,
-    trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, quiet},
+    trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, ids, ids_of, quiet},
 };
 use crate::{
     model::{Arrival, EndReason, Lifetime, Limit},
@@ -55,6 +55,7 @@ pub(super) async fn a_clock_that_was_ahead_begins_an_era(trial: &Trial) {
     trial.same(known, Some(kept), "it, where the one before is known");
 
     users_sign_in(trial, kept).await;
+    on_a_tie_the_era_does_not_count(trial, kept).await;
     let mut resolve = quiet(&old);
     resolve.not_before = Some(kept);
     let found = trial.resolve(&resolve).await;
@@ -163,6 +164,34 @@ async fn users_sign_in(trial: &Trial, kept: Timestamp) {
         other => trial.broken(&format!("it is proven again, found {other:?}")),
     }
     is_live(trial, &next, kept, "a session that is proven again is live").await;
+}
+
+/// A server that does not know the era yet makes sessions of the one before, and counts all.
+async fn on_a_tie_the_era_does_not_count(trial: &Trial, kept: Timestamp) {
+    let session_set = trial.user();
+    let (first, last) = (session_set.token_named('-'), session_set.token_named('z'));
+    trial
+        .made(
+            &made_at(&session_set, &first, kept),
+            "a sign-in in the era, with the lowest id",
+        )
+        .await;
+    trial
+        .made(
+            &session_set.create_for(&last),
+            "a sign-in of the same moment in the era before",
+        )
+        .await;
+
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(2);
+    let made = trial.made(&create, "a sign-in at the limit").await;
+
+    trial.same(
+        ids(&made.evicted),
+        ids_of(&[&first]),
+        "the evicted session of two from the same moment",
+    );
 }
 
 async fn what_was_made_ahead_is_over(trial: &Trial, ahead: &Ahead<'_>, kept: Timestamp) {

@@ -138,7 +138,7 @@ local function excess(ids, found, all, new, limit, class_limit)
       return active[a] < active[b]
     end
     -- Read only here, because activities are rarely equal.
-    local began, other = struct.unpack(">i8", found[a], 11), struct.unpack(">i8", found[b], 11)
+    local began, other = struct.unpack(">i8", found[a], 11) % ERA, struct.unpack(">i8", found[b], 11) % ERA
     if began ~= other then
       return began < other
     end
