@@ -35,7 +35,7 @@ pub(in super::super) struct Progress {
 }
 
 impl Progress {
-    /// The call is sent once more.
+    /// The call is sent, for the first time or again.
     pub(super) fn is_sent(&mut self, call: &Call<'_>) {
         self.sends += 1;
         if let Some(sends) = call.sends {
