@@ -333,10 +333,10 @@ impl Link {
         })
     }
 
-    /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
+    /// A connection of the pool. Waits for one to be free for at most half of the deadline of a statement, which is a quarter of a call's.
     async fn checkout(&self, again: Again, urgency: Urgency, time: Time) -> Result<Held, Failure> {
         // From now on: calls that an outage held up come here all at once.
-        let turn = Time::of(time.deadline / 4);
+        let turn = Time::of(time.deadline / 2);
         let most = self.most();
         // Most of what is late waits for a lock, and a write would wait for it too.
         if again == Again::Never && self.settling.refuses(most) {

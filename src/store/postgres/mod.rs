@@ -96,14 +96,14 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 ///
 /// # Connections
 ///
-/// An operation needs one connection of the pool for each statement, and none between two of them. It waits for one for an
-/// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then. Of those that wait,
+/// An operation needs one connection of the pool for each statement, and none between two of them. It waits for one for a
+/// quarter of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then. Of those that wait,
 /// ends of sessions and sign-ins go first, with every second place for the others. Of equals, one that has read goes before one
 /// that has not: so an overload costs the server little in vain.
 ///
 /// A new connection has half of the deadline. If it takes longer, the call is a [`Timeout`](StoreErrorKind::Timeout). One such
 /// connection at a time goes on in the background, for up to 5 s, and the next call uses it. If the pool has no other connection,
-/// other calls wait for this one, for the same eighth of the deadline.
+/// other calls wait for this one, for the same quarter of the deadline.
 ///
 /// | connections of one process | how many |
 /// |---|---|
@@ -116,7 +116,8 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 ///
 /// **Take at least two.** One is then left for requests while changes wait. A pool of one works too, and serves one call
 /// after the other. But a statement that waits for a lock keeps the only connection for up to a minute, and all other calls
-/// are `Busy`. The pool is too small if the metric `tower_user_sessions_postgres_busy_total` increases.
+/// are `Busy`. The pool is too small if the metric `tower_user_sessions_postgres_busy_total` increases: a burst of calls waits in its
+/// queue no longer than that quarter, so a longer deadline helps too.
 ///
 /// **A handler that keeps a connection of the same pool** while it calls the store, as within a transaction, needs two. If such
 /// handlers have all connections, the store gets none, and is `Busy`. Call the store before or after the transaction, or
@@ -131,7 +132,7 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// | connections are cut, or `pg_terminate_backend` | its answer, from another connection |
 /// | a NAT or load balancer forgot all connections | one [`Timeout`](StoreErrorKind::Timeout), then answers from new connections |
 /// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
-/// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
+/// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after a quarter of the deadline |
 /// | the server or PgBouncer refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | another transaction locks the table | writes: `Timeout`, then [`Busy`](StoreErrorKind::Busy). Requests: their answer, if the lock lets them read |
