@@ -1,5 +1,7 @@
 //! [`User`] as an axum extractor.
 
+use std::fmt;
+
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
@@ -45,7 +47,7 @@ use crate::{
 /// use tower_user_sessions::User;
 ///
 /// async fn hello(user: Option<User>) -> String {
-///     user.map_or("hello, guest".to_owned(), |user| format!("hello, {}", user.id()))
+///     user.map_or("hello, guest".to_owned(), |user| format!("hello, {user}"))
 /// }
 /// # let _ = axum::Router::<()>::new().route("/", axum::routing::get(hello));
 /// ```
@@ -57,6 +59,12 @@ impl User {
     #[must_use]
     pub fn id(&self) -> &UserId {
         &self.0
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

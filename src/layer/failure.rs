@@ -95,6 +95,13 @@ impl From<UserSessionsError> for Rejection {
     }
 }
 
+impl From<StoreError> for Rejection {
+    /// 503 `unavailable`: the store does not answer a call of [`Everyone`](crate::Everyone).
+    fn from(error: StoreError) -> Self {
+        UserSessionsError::from(error).into()
+    }
+}
+
 impl From<MissingSession> for Rejection {
     /// 500 `no_session`. The log says what to change.
     fn from(missing: MissingSession) -> Self {

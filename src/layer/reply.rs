@@ -68,6 +68,7 @@ use super::reject::Rejection;
     message = "`{Self}` makes no responses with a body of the type `{B}`",
     label = "not a `Reply<{B}>`",
     note = "`Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`",
+    note = "around layers that change the type of bodies, such as compression, `MapResponseBodyLayer::new(Body::new)` of tower-http makes it axum's again",
     note = "for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`"
 )]
 pub trait Reply<B> {

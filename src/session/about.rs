@@ -1,6 +1,6 @@
 //! What a handler reads of its session.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     Session,
@@ -105,6 +105,27 @@ impl Session {
             !proves && state.record().is_some_and(is_doubted)
         };
         !doubted && self.authentication_age().is_some_and(|age| age <= within)
+    }
+
+    /// The address of the client of this request, for a limit of attempts to sign in, for example.
+    ///
+    /// It is what lists have too: that of [`PeerAddr`](crate::PeerAddr) or of `SessionLayer::client_ip`. `None` if the app passes
+    /// none on. Of an IPv6 client take the first 64 bits: it has all addresses that begin with them.
+    ///
+    /// ```
+    /// use tower_user_sessions::Session;
+    ///
+    /// // Your part: counts the failed attempts of this user and of this address.
+    /// async fn may_try(session: &Session, user: &str) -> bool {
+    ///     let (of_user, of_address) = (user, session.address());
+    ///     # let _ = (of_user, of_address);
+    ///     true
+    /// }
+    /// # let _ = may_try;
+    /// ```
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.read().sender.address
     }
 
     /// When the stored session was last active.

@@ -11,7 +11,10 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
-use tower_user_sessions::{MissingSession, Session, SessionLayer};
+use tower_user_sessions::{
+    MissingSession, Rejection, Session, SessionLayer, User,
+    store::{StoreError, StoreErrorKind},
+};
 
 use crate::common::http::{Client, store};
 
@@ -29,6 +32,16 @@ fn app() -> Router {
     Router::new()
         .route("/", get(me))
         .route("/maybe", get(maybe))
+        .route("/from", get(from))
+        .route("/greeting", get(greeting))
+}
+
+async fn from(session: Session) -> String {
+    format!("{:?}", session.address())
+}
+
+async fn greeting(user: User) -> String {
+    format!("hello, {user}")
 }
 
 async fn ask(app: &Router, request: Request<()>) -> (StatusCode, String) {
@@ -86,4 +99,35 @@ async fn without_a_session_it_is_500_and_the_body_says_what_to_change_in_debug_b
         assert!(body.contains(r#""reason":"no_session""#), "{body}");
         assert_eq!(body.contains(advice), cfg!(debug_assertions), "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_handler_knows_the_address_that_the_app_passes_on() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut alice = Client::signed_in(&layer, "alice").await;
+    let app = app().layer(layer);
+
+    let (_, unknown) = ask(&app, alice.head("/from")).await;
+    alice.peer = Some("198.51.100.7".parse().unwrap());
+    let (_, known) = ask(&app, alice.head("/from")).await;
+    let (_, greeting) = ask(&app, alice.head("/greeting")).await;
+
+    assert_eq!(unknown, "None");
+    assert_eq!(known, "Some(198.51.100.7)");
+    assert_eq!(greeting, "hello, alice");
+}
+
+/// As from a call of `Everyone`.
+#[tokio::test]
+async fn an_error_of_the_store_is_a_rejection_in_a_handler() {
+    async fn end_everyone() -> Result<(), Rejection> {
+        Err(StoreError::new(StoreErrorKind::Timeout))?
+    }
+    let app = Router::new().route("/", get(end_everyone));
+
+    let (status, body) = ask(&app, to("/")).await;
+
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains(r#""reason":"unavailable""#), "{body}");
 }

@@ -1,5 +1,6 @@
 //~ `Problem` makes no responses with a body of the type `BoxBody<
 //~ `Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`
+//~ `MapResponseBodyLayer::new(Body::new)` of tower-http makes it axum's again
 //~ for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`
 
 use std::convert::Infallible;
