@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Live, Part, SessionSet, places::Places};
 use crate::{
-    model::{EndReason, SessionId},
+    model::{EndReason, SessionId, Timestamp},
     store::{FeedNews, Row},
 };
 
@@ -76,16 +76,20 @@ impl SessionSet {
         parts
     }
 
-    /// What clients notice.
-    pub(in super::super) fn news_since(&self, before: &Self) -> Vec<FeedNews> {
+    /// What clients notice of an operation at this moment.
+    pub(in super::super) fn news_since(&self, before: &Self, at: Timestamp) -> Vec<FeedNews> {
         let (mut news, mut ended) = (Vec::new(), Vec::new());
+        let mut is_unexplained = false;
         let mut live = Places::new(&self.live, id);
         let mut notices = Places::new(&self.rare().notices, |(id, _)| *id);
         for was in &before.live {
             let id = was.record.id;
             let Some(Live { record, .. }) = live.find(id) else {
-                let notice = notices.find(id);
-                ended.extend(notice.map(|(_, notice)| (id, notice.reason)));
+                match notices.find(id) {
+                    Some((_, notice)) => ended.push((id, notice.reason)),
+                    // A sign-in keeps few notices, and may drop one of this moment too.
+                    None => is_unexplained |= was.record.is_live(at, None),
+                }
                 continue;
             };
             let unused = |live: &Live| {
@@ -109,6 +113,9 @@ impl SessionSet {
         if !ended.is_empty() {
             news.push(FeedNews::Ended(ended));
         }
+        if is_unexplained {
+            news.push(FeedNews::LookAgain);
+        }
         news
     }
 
@@ -124,4 +131,48 @@ impl SessionSet {
 
 fn id(live: &Live) -> SessionId {
     live.record.id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Limit, Tag, Token, UserId},
+        store::{Authenticated, Create, Created, End, Which},
+    };
+
+    /// At a limit of 1 a sign-in keeps one notice, and two that end in one millisecond have no order of time.
+    #[test]
+    fn an_end_whose_notice_is_not_kept_is_reported_too() {
+        let (now, hour) = (Timestamp::from_millis(9), Duration::from_secs(3_600));
+        let create = |token: &Token| {
+            let user = UserId::new("anna").ok();
+            Create::new(token, user, Authenticated::At(now))
+        };
+        for is_kept in [true, false] {
+            let tag = Tag::from_bytes([3; 12]);
+            let mut tokens = [(); 2].map(|()| Token::random(tag).unwrap());
+            tokens.sort_by_key(|token| token.session_id().encode());
+            if !is_kept {
+                tokens.reverse();
+            }
+            let [ended, evicted] = &tokens;
+            let mut set = SessionSet::default();
+            for token in &tokens {
+                set.create(&create(token), now, hour);
+            }
+            let end = End::new(tag, Which::One(ended.session_id()), EndReason::Revoked);
+            set.end(&end, now, hour);
+            let before = set.clone();
+
+            let mut create = create(&Token::random(tag).unwrap());
+            create.limit = Limit::at_most(1);
+            let created = set.create(&create, now, hour);
+
+            assert!(matches!(created, Created::Created(new) if new.evicted.len() == 1));
+            let named = FeedNews::Ended(vec![(evicted.session_id(), EndReason::Evicted)]);
+            let wanted = if is_kept { named } else { FeedNews::LookAgain };
+            assert_eq!(set.news_since(&before, now), [wanted]);
+        }
+    }
 }

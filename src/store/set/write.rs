@@ -69,7 +69,7 @@ impl Write {
             Some(_) => after.parts_since(before),
             None => Vec::new(),
         };
-        let messages = after.news_since(before).into_iter();
+        let messages = after.news_since(before, now).into_iter();
         Ok(Some(Self {
             expect,
             version: Version::new(),

@@ -250,7 +250,7 @@ impl Entry {
             // Requests saw the set as it was before.
             landed.again = copy.catch_up(&self.set, now);
             if is_read {
-                landed.news = copy.news_since(&self.set);
+                landed.news = copy.news_since(&self.set, now);
             }
             self.set = copy;
         }
