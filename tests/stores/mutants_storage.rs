@@ -1,4 +1,4 @@
-//! The suites for storages find the eight mistakes that the guide's page "Writing a store" names.
+//! The suites for storages find the nine mistakes that the guide's page "Writing a store" names.
 //!
 //! A store that was written by hand passed the suite for stores and was wrong in eight places. With `SetStore` its rules
 //! cannot be wrong. What is left are two methods, and each of these mistakes in them is found.
@@ -28,6 +28,7 @@ enum Mistake {
     None,
     ComparesInOneStepAndWritesInAnother,
     CountsVersions,
+    ComparesNamesWithoutCase,
     WritesHeadAndPartsInTwoTransactions,
     CallsALostReplyNothingRan,
     HasNoDeadline,
@@ -80,6 +81,14 @@ impl Storage {
         Err(StoreError::new(StoreErrorKind::Timeout))
     }
 
+    /// The name under which a part is stored.
+    fn named(&self, id: SessionId) -> SessionId {
+        match self.mistake {
+            Mistake::ComparesNamesWithoutCase => id.to_string().to_lowercase().parse().unwrap(),
+            _ => id,
+        }
+    }
+
     fn version(&self, tag: Tag) -> Option<Version> {
         let sets = self.database.sets.lock().unwrap();
         sets.get(&tag).map(|set| set.version)
@@ -101,6 +110,7 @@ impl Storage {
         let mut parts = sets.remove(&tag).map(|set| set.parts).unwrap_or_default();
         if let Some(head) = write.head.clone() {
             for (id, part) in write.parts.iter().cloned() {
+                let id = self.named(id);
                 parts.remove(&id);
                 parts.extend(part.map(|part| (id, part)));
             }
@@ -141,7 +151,7 @@ impl Storage {
         let sets = self.database.sets.lock().unwrap();
         let mut cache = self.cache.lock().unwrap();
         let found = sets.get(&tag).map(|set| {
-            let part = part.and_then(|id| set.parts.get(&id).cloned());
+            let part = part.and_then(|id| set.parts.get(&self.named(id)).cloned());
             (set.version, set.head.clone(), part)
         });
         let key = (tag, part);
@@ -221,6 +231,10 @@ fn the_suites_find_each_mistake_of_the_guide() {
         (
             Mistake::CountsVersions,
             "storage contract 1: a new set: another version or head, or none",
+        ),
+        (
+            Mistake::ComparesNamesWithoutCase,
+            "storage contract 1: one of many parts: another part, or none",
         ),
         (
             Mistake::WritesHeadAndPartsInTwoTransactions,

@@ -90,7 +90,7 @@ fn the_suite_finds_each_broken_rule_of_a_storage() {
     }
 }
 
-const BROKEN: [Broken; 10] = [
+const BROKEN: [Broken; 11] = [
     Broken::WritesAnyway,
     Broken::WritesOverWhenAbsentIsExpected,
     Broken::CountsVersions,
@@ -98,19 +98,81 @@ const BROKEN: [Broken; 10] = [
     Broken::ReadsPartLater,
     Broken::KeepsOldParts,
     Broken::DropsOtherParts,
+    Broken::ReadsPartOfAnother,
     Broken::KeepsPartsOfDeletedSets,
     Broken::WritesHeadFirst,
     Broken::HidesItsTime,
 ];
 
 fn verdict(broken: Broken) -> Option<String> {
+    says(conformance::storage(async || {
+        Shelf::default().yielding().broken(broken)
+    }))
+}
+
+/// The message of the suite, if it fails.
+fn says(suite: impl Future<Output = ()>) -> Option<String> {
     let run = AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(conformance::storage(async || {
-            Shelf::default().yielding().broken(broken)
-        }));
+        runtime.block_on(suite);
     });
     let failed = panic::catch_unwind(run).err()?;
     failed.downcast_ref::<String>().cloned()
+}
+
+/// A database that takes some names for the same.
+struct Named {
+    shelf: Shelf,
+    of_set: fn(Tag) -> Tag,
+    of_part: fn(SessionId) -> SessionId,
+}
+
+impl SetStorage for Named {
+    async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        let part = part.map(self.of_part);
+        self.shelf.read((self.of_set)(tag), part).await
+    }
+
+    async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        let mut write = write.clone();
+        for (id, _) in &mut write.parts {
+            *id = (self.of_part)(*id);
+        }
+        self.shelf.write((self.of_set)(tag), &write).await
+    }
+}
+
+fn first_eight(mut name: [u8; 12]) -> [u8; 12] {
+    name[8..].fill(0);
+    name
+}
+
+#[test]
+fn the_suite_finds_a_storage_that_takes_two_names_for_one() {
+    let quiet = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let (set, part): (fn(Tag) -> Tag, fn(SessionId) -> SessionId) = (|tag| tag, |id| id);
+    let verdicts = [
+        (
+            (|tag: Tag| Tag::from_bytes(first_eight(*tag.as_bytes()))) as fn(Tag) -> Tag,
+            part,
+        ),
+        (set, |id| SessionId::from_bytes(first_eight(*id.as_bytes()))),
+        (set, |id| id.to_string().to_lowercase().parse().unwrap()),
+        (set, part),
+    ]
+    .map(|(of_set, of_part)| {
+        says(conformance::storage(async || Named {
+            shelf: Shelf::default(),
+            of_set,
+            of_part,
+        }))
+    });
+    panic::set_hook(quiet);
+
+    let a_set = "storage contract 1: a set with a similar tag: another version or head, or none";
+    let a_part = "storage contract 1: one of many parts: another part, or none";
+    let wanted = [Some(a_set), Some(a_part), Some(a_part), None];
+    assert_eq!(verdicts, wanted.map(|text| text.map(str::to_owned)));
 }

@@ -38,6 +38,8 @@ pub enum Broken {
     KeepsOldParts,
     /// Deletes the parts of other sessions.
     DropsOtherParts,
+    /// Each session with data has those of the same session.
+    ReadsPartOfAnother,
     /// A set that is made again has the parts of before.
     KeepsPartsOfDeletedSets,
     /// Writes the head, and the parts in a second step.

@@ -268,12 +268,14 @@ impl SetStorage for Shelf {
             } else {
                 &set.parts
             };
-            let part = part.and_then(|id| parts.get(&id).cloned());
-            let size = set.head.len() + part.as_ref().map_or(0, Bytes::len);
-            let counts = &self.0.counts;
+            let part = part.and_then(|id| match parts.get(&id) {
+                Some(_) if broken == Broken::ReadsPartOfAnother => parts.values().next(),
+                part => part,
+            });
+            let (counts, size) = (&self.0.counts, set.head.len() + part.map_or(0, Bytes::len));
             counts.reads.fetch_add(1, Ordering::Relaxed);
             counts.bytes_read.fetch_add(size as u64, Ordering::Relaxed);
-            Stored::new(set.version, set.head.clone(), part).at(self.now())
+            Stored::new(set.version, set.head.clone(), part.cloned()).at(self.now())
         };
         self.pass().await;
         Ok(stored)

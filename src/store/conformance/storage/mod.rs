@@ -1,5 +1,6 @@
 //! Tests for storages: what a `SetStore` expects of its `SetStorage`.
 
+mod apart;
 mod atomic;
 mod outage;
 
@@ -7,11 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::atomic::{
-    begins_no_write_after_its_latest_moment, one_of_many_writers_wins, scans_in_order,
-    writes_all_or_nothing,
-};
 pub use self::outage::storage_outage;
+use self::{
+    apart::{keeps_each_part_apart, keeps_each_set_apart},
+    atomic::{
+        begins_no_write_after_its_latest_moment, one_of_many_writers_wins, scans_in_order,
+        writes_all_or_nothing,
+    },
+};
 use crate::{
     model::{SessionId, Tag, Timestamp, UserId},
     store::{Row, SetStorage, Stored, Urgency, Version, Write, WriteKind, Written},
@@ -66,6 +70,8 @@ const KEPT: Duration = Duration::from_secs(600);
 pub async fn storage<S: SetStorage>(make: impl AsyncFn() -> S) {
     let storage = make().await;
     Box::pin(reads_what_one_write_left(&storage)).await;
+    Box::pin(keeps_each_part_apart(&storage)).await;
+    Box::pin(keeps_each_set_apart(&storage)).await;
     Box::pin(writes_only_the_expected_version(&storage)).await;
     Box::pin(makes_only_what_is_absent(&storage)).await;
     Box::pin(writes_all_or_nothing(&storage)).await;
@@ -300,6 +306,10 @@ async fn makes_only_what_is_absent<S: SetStorage>(storage: &S) {
     trial.has(None, id(1), None, "a deleted set").await;
     let stale = trial.prepared(Some(version), Some(b"3"), &[]).await;
     trial.loses(&trial.write(&stale).await, "a write to a deleted set");
+    trial.loses(
+        &trial.write(&deletes).await,
+        "a deletion of a set that was deleted",
+    );
 
     let made = trial.prepared(None, Some(b"4"), &[]).await;
     let version = trial.wins(&trial.write(&made).await, &made, "a set that is made again");
