@@ -31,6 +31,7 @@ mod given_up;
 mod in_flight;
 mod late_copies;
 mod memory_size;
+mod mutants_data;
 mod mutants_looks;
 mod mutants_sets;
 mod mutants_storage;

@@ -14,6 +14,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) async fn has_an_order_and_an_age(trial: &Trial) {
     cutoffs_of_one_millisecond_follow_each_other(trial).await;
     a_cutoff_just_ahead_stays(trial).await;
+    a_cutoff_counts_for_a_day(trial).await;
+    a_cutoff_never_moves_back(trial).await;
     an_end_names_the_cutoff_before_it(trial).await;
     an_end_that_is_sent_again_names_no_cutoff_of_its_own(trial).await;
     a_sign_in_after_an_end_that_was_sent_twice_is_made(trial).await;
@@ -92,6 +94,39 @@ async fn a_cutoff_just_ahead_stays(trial: &Trial) {
             "a sign-in two milliseconds later",
         )
         .await;
+}
+
+async fn a_cutoff_counts_for_a_day(trial: &Trial) {
+    for has_sessions in [false, true] {
+        let (session_set, kept) = user_with(trial, has_sessions).await;
+        let others = session_set.end(Which::Others(kept.session_id()));
+        let cutoff = cutoff(trial, &others).await;
+
+        trial.clock.advance(DAY - MS);
+        let mut create = session_set.create_for(&session_set.token());
+        create.authenticated = Authenticated::At(cutoff);
+        for what in [
+            "a sign-in that began almost a day ago, and all ended then",
+            "the same sign-in again",
+        ] {
+            trial.rejected(&create, what).await;
+        }
+        session_set.signs_in().await;
+        trial
+            .rejected(&create, "that sign-in after another one")
+            .await;
+    }
+}
+
+async fn a_cutoff_never_moves_back(trial: &Trial) {
+    for has_sessions in [false, true] {
+        let (session_set, _) = user_with(trial, has_sessions).await;
+        let first = cutoff(trial, &session_set.end(Which::All)).await;
+        trial.clock.set(first.minus(SECOND));
+        let second = cutoff(trial, &session_set.end(Which::All)).await;
+        trial.clock.set(first.plus(SECOND));
+        trial.same(second, first.plus(MS), "a cutoff after one in the future");
+    }
 }
 
 /// A user, and the token of a session, which is made or not.

@@ -1,12 +1,13 @@
 //! Number 14: every method is one atomic step.
 
 use super::{
-    join::{begin_and_drop, together},
-    trial::{MS, SessionSet, Trial, ids, set},
+    dropped,
+    join::together,
+    trial::{SessionSet, Trial, ids},
 };
 use crate::{
     model::Limit,
-    store::{Create, Created, Data, Ended, List, ManualClock, Record, Saved, SessionStore, Which},
+    store::{Create, Created, Ended, List, ManualClock, Record, Saved, SessionStore, Which},
 };
 
 const RACERS: usize = 24;
@@ -21,7 +22,7 @@ pub async fn is_atomic<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) 
     no_write_is_lost(&trial).await;
     only_one_of_many_ends_ends_it(&trial).await;
     no_sign_in_survives_a_cutoff_set_after_it_began(&trial).await;
-    a_dropped_future_leaves_no_partial_change(&trial).await;
+    dropped::leaves_no_partial_change(&trial).await;
 }
 
 async fn no_request_sees_more_sessions_than_the_limit(trial: &Trial) {
@@ -231,57 +232,5 @@ async fn no_sign_in_survives_a_cutoff_set_after_it_began(trial: &Trial) {
 
     session_set
         .lists_exactly(&[], "the list after a cutoff, with sign-ins from before it")
-        .await;
-}
-
-async fn a_dropped_future_leaves_no_partial_change(trial: &Trial) {
-    let session_set = trial.user();
-    let previous = session_set.signs_in().await;
-    trial.clock.advance(MS);
-    let other = session_set.signs_in().await;
-    let token = session_set.token();
-    let mut create = session_set.create_for(&token);
-    create.limit = Limit::at_most(2);
-    create.replaces = Some(previous.session_id());
-
-    begin_and_drop(Box::pin(trial.store.create(&create))).await;
-    // It may run before this, after this or never.
-    let live = ids(&session_set.listed().await);
-    let [previous, other, new] =
-        [&previous, &other, &token].map(|token| live.contains(&token.session_id()));
-    trial.holds(
-        // The old one, the new one, or neither if the new one was given up.
-        other && !(previous && new),
-        "a dropped `create` changed everything or nothing",
-    );
-
-    let token = session_set.signs_in().await;
-    let mut save = session_set.sets(&token, "cart", "apple");
-    save.changes.set("page", "3");
-    begin_and_drop(Box::pin(trial.store.save(&save))).await;
-    let found = trial.live(&token, "the session of a dropped `save`").await;
-    let whole = Data::default().apply(&save.changes);
-    trial.holds(
-        (found.record.revision, &found.data) == (0, &Data::default())
-            || (found.record.revision, &found.data) == (1, &whole),
-        "a dropped `save` stored all changes or none",
-    );
-
-    let user = trial.user();
-    let tokens = [user.signs_in().await, user.signs_in().await];
-    begin_and_drop(Box::pin(trial.store.end(&user.end(Which::All)))).await;
-    let listed = user.listed().await.len();
-    trial.holds(
-        listed == 0 || listed == 2,
-        "a dropped `end` ended all sessions or none",
-    );
-    trial.end(&user.end(Which::All)).await;
-    for token in &tokens {
-        trial.notice(token, "a session after a second `end`").await;
-    }
-    let mut create = user.create_for(&user.token());
-    create.changes = set("cart", "apple");
-    trial
-        .rejected(&create, "a sign-in from before the cutoff of that `end`")
         .await;
 }

@@ -18,6 +18,7 @@ pub async fn disables_and_enables_users<St: SessionStore>(make: impl AsyncFn(Man
     a_disabled_user_cannot_sign_in(&trial).await;
     an_enabled_user_can_sign_in_at_once(&trial).await;
     other_users_are_not_disabled(&trial).await;
+    only_another_time_changes_it(&trial).await;
 }
 
 fn bar(session_set: &SessionSet<'_>, duration: Duration) -> End {
@@ -86,4 +87,45 @@ async fn other_users_are_not_disabled(trial: &Trial) {
         !is_disabled(trial, &other).await,
         "the other user can sign in",
     );
+}
+
+async fn only_another_time_changes_it(trial: &Trial) {
+    let session_set = trial.user();
+    let support = session_set.token();
+    let mut create = session_set.create_for(&support);
+    create.counts = false;
+    trial.made(&create, "a sign-in that does not count").await;
+    let mut disables = bar(&session_set, BARRED);
+    disables.spare_uncounted = true;
+    trial
+        .ends(&disables, 0, None, "an end that spares the only session")
+        .await;
+    trial.clock.advance(MS);
+
+    trial.live(&support, "the spared session").await;
+    let end = session_set.end_one(&support);
+    for end in [end, session_set.end(Which::All)] {
+        let listed = session_set.listed().await.len();
+        trial.holds(
+            is_disabled(trial, &session_set).await,
+            "a user stays disabled, with a session or without",
+        );
+        trial
+            .ends(&end, listed, None, "an end of what is left")
+            .await;
+        trial.clock.advance(MS);
+    }
+    trial.holds(
+        is_disabled(trial, &session_set).await,
+        "an end of all sessions enables no user",
+    );
+
+    trial.end(&bar(&session_set, MS * 2)).await;
+    trial.clock.advance(MS);
+    trial.holds(
+        is_disabled(trial, &session_set).await,
+        "the user is disabled for a shorter time",
+    );
+    trial.clock.advance(MS);
+    session_set.signs_in().await;
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::trial::{MS, SessionSet, Trial, ids, ids_of};
+use super::trial::{MS, SessionSet, Trial, ids, ids_of, set};
 use crate::{
     model::{ClientClass, Limit, Token},
-    store::{Create, SeenDevice, UNCOUNTED_MAX},
+    store::{Create, Created, SeenDevice, UNCOUNTED_MAX, Which},
 };
 
 const PHONE: ClientClass = ClientClass::new(1);
@@ -13,6 +13,7 @@ const PHONE: ClientClass = ClientClass::new(1);
 pub(super) async fn has_its_own_limit(trial: &Trial) {
     sessions_of_the_same_class_end_first(trial).await;
     uncounted_sessions_have_a_limit_apart(trial).await;
+    a_refusal_is_that_of_the_class(trial).await;
     a_device_is_new_once(trial).await;
 }
 
@@ -110,6 +111,42 @@ async fn uncounted_sessions_have_a_limit_apart(trial: &Trial) {
     trial.live(&own, "the counted session").await;
 }
 
+/// Its limit refuses, although the session of another class is unused and would go.
+async fn a_refusal_is_that_of_the_class(trial: &Trial) {
+    let session_set = trial.user();
+    let (phone, create) = of_class(trial, &session_set, PHONE);
+    trial.made(&create, "a sign-in").await;
+    trial.live(&phone, "a session that is used").await;
+    let (unused, create) = of_class(trial, &session_set, ClientClass::default());
+    trial.made(&create, "a sign-in").await;
+    let (used, create) = of_class(trial, &session_set, ClientClass::default());
+    trial.made(&create, "a sign-in").await;
+    trial.live(&used, "a session that is used").await;
+    trial.clock.advance(Duration::from_secs(60));
+    let before = session_set.listed().await;
+
+    let (_, mut create) = of_class(trial, &session_set, PHONE);
+    for most in [2, 3] {
+        create.limit = Limit::at_most(most).of_class(PHONE, 1).refuse();
+        match trial.create(&create).await {
+            Created::LimitReached(offered) => trial.same(
+                ids(&offered),
+                ids_of(&[&phone]),
+                "the sessions whose end makes room in a class",
+            ),
+            other => trial.broken(&format!(
+                "a sign-in at the refusing limit of its class: found {other:?}"
+            )),
+        }
+    }
+    trial.same(
+        session_set.listed().await,
+        before,
+        "the list after a refusal",
+    );
+    trial.live(&unused, "the unused session").await;
+}
+
 async fn a_device_is_new_once(trial: &Trial) {
     let session_set = trial.user();
     let new_device = async |device: u8| {
@@ -130,7 +167,32 @@ async fn a_device_is_new_once(trial: &Trial) {
         !new_device(1).await,
         "a device is not new at its second sign-in",
     );
-    trial.holds(new_device(2).await, "another device is new");
+    trial.end(&session_set.end(Which::All)).await;
+    trial.holds(
+        !new_device(1).await,
+        "a device is not new after an end of all sessions",
+    );
+    for (limit, data_limit) in [
+        (Limit::at_most(1).refuse(), 64 * 1024),
+        (Limit::at_most(9), 1),
+    ] {
+        let (_, mut create) = of_class(trial, &session_set, PHONE);
+        (create.limit, create.data_limit) = (limit, data_limit);
+        create.changes = set("cart", "apple");
+        create.device = Some(SeenDevice {
+            digest: [2; 12],
+            kept: Duration::from_secs(60),
+        });
+        let refused = trial.create(&create).await;
+        trial.holds(
+            matches!(refused, Created::LimitReached(_) | Created::TooLarge),
+            &format!("a sign-in over a limit is refused, found {refused:?}"),
+        );
+    }
+    trial.holds(
+        new_device(2).await,
+        "a device is new whose sign-ins were refused",
+    );
     trial.clock.advance(Duration::from_secs(60));
     trial.holds(new_device(1).await, "a device is new again after its time");
     for device in 2..33 {

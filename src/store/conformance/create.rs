@@ -142,6 +142,8 @@ pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> S
     a_repeated_create_returns_what_it_ended(&trial).await;
     a_known_id_with_another_secret_makes_no_session(&trial).await;
     an_ended_session_is_not_made_again(&trial).await;
+    it_is_not_made_again_while_its_notice_is_kept(&trial).await;
+    one_that_ended_with_all_is_not_made_again(&trial).await;
 }
 
 async fn a_repeated_create_is_the_same_session(trial: &Trial) {
@@ -289,6 +291,32 @@ async fn an_ended_session_is_not_made_again(trial: &Trial) {
             .notice(token, "the ended session after that `create`")
             .await;
     }
+}
+
+async fn it_is_not_made_again_while_its_notice_is_kept(trial: &Trial) {
+    let session_set = trial.user();
+    let ended = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&ended)).await;
+    let notice = trial.notice(&ended, "the ended session").await;
+
+    trial.clock.set(notice.kept_until.minus(MS));
+    trial
+        .create_ended(
+            &session_set.create_for(&ended),
+            "a `create` 1 ms before the notice is dropped",
+        )
+        .await;
+}
+
+async fn one_that_ended_with_all_is_not_made_again(trial: &Trial) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    trial.clock.advance(MS);
+    let mut create = session_set.create_for(&token);
+    create.not_before = Some(trial.now());
+
+    let what = "a repeated `create` of a session from before `not_before`";
+    trial.create_ended(&create, what).await;
 }
 
 async fn a_new_session_is_what_was_asked_for(trial: &Trial) {

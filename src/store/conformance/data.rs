@@ -1,6 +1,9 @@
 //! Numbers 8 and 9: the app's data.
 
-use super::trial::{ABSOLUTE, IDLE, MS, Trial, set};
+use super::{
+    own_data,
+    trial::{ABSOLUTE, IDLE, MS, Trial, set},
+};
 use crate::{
     model::{Lifetime, Limit},
     store::{Changes, Created, Data, ManualClock, Save, Saved, SessionStore},
@@ -13,6 +16,7 @@ pub async fn saves_to_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     a_save_may_depend_on_the_revision(&trial).await;
     keys_and_values_may_be_any_bytes(&trial).await;
     a_save_revives_no_session(&trial).await;
+    own_data::stays_with_its_session(&trial).await;
 }
 
 async fn changes_are_merged_key_by_key(trial: &Trial) {

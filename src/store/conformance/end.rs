@@ -3,7 +3,7 @@
 use super::trial::{IDLE, MS, Trial, another};
 use crate::{
     model::{EndReason, Limit},
-    store::{Ended, ManualClock, Resolved, SessionStore, Which},
+    store::{Ended, ManualClock, Resolved, SessionStore, TOMBSTONE_KEPT, Which},
 };
 
 /// Number 12: `end` with a `caller` that is not live changes nothing.
@@ -117,6 +117,7 @@ pub async fn remembers_undelivered_sessions<St: SessionStore>(
     let trial = Trial::new(13, make).await;
     an_undelivered_id_is_not_made(&trial).await;
     many_notices_do_not_displace_an_undelivered_id(&trial).await;
+    an_undelivered_id_is_remembered_for_a_minute(&trial).await;
 }
 
 async fn many_notices_do_not_displace_an_undelivered_id(trial: &Trial) {
@@ -138,6 +139,25 @@ async fn many_notices_do_not_displace_an_undelivered_id(trial: &Trial) {
             "a `create` of the undelivered id after newer notices",
         )
         .await;
+}
+
+async fn an_undelivered_id_is_remembered_for_a_minute(trial: &Trial) {
+    for session_set in [trial.user(), trial.guest()] {
+        let late = session_set.token();
+        let mut end = session_set.end_one(&late);
+        end.reason = EndReason::Undelivered;
+        trial.end(&end).await;
+        trial.clock.advance(TOMBSTONE_KEPT - MS * 2);
+        session_set.signs_in().await;
+        trial.clock.advance(MS);
+
+        trial
+            .create_ended(
+                &session_set.create_for(&late),
+                "a `create` of the undelivered id 1 ms before a minute",
+            )
+            .await;
+    }
 }
 
 async fn an_undelivered_id_is_not_made(trial: &Trial) {

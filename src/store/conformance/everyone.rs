@@ -174,14 +174,21 @@ async fn a_refused_sign_in_changes_nothing(trial: &Trial) {
     create.limit = Limit::at_most(1).refuse();
     create.not_before = Some(moment);
 
-    let refused = trial.create(&create).await;
+    for data_limit in [create.data_limit, 1] {
+        if data_limit == 1 {
+            create.limit = Limit::at_most(2);
+            create.data_limit = data_limit;
+            create.changes = set("key", "value");
+        }
+        let refused = trial.create(&create).await;
 
-    trial.holds(
-        matches!(refused, Created::LimitReached(_)),
-        &format!("a sign-in at a refusing limit is refused, found {refused:?}"),
-    );
-    is_over(trial, &over, moment, "a session that ended with all").await;
-    is_live(trial, &other, moment, "a session that began later stays").await;
+        trial.holds(
+            matches!(refused, Created::LimitReached(_) | Created::TooLarge),
+            &format!("a sign-in over a limit is refused, found {refused:?}"),
+        );
+        is_over(trial, &over, moment, "a session that ended with all").await;
+        is_live(trial, &other, moment, "a session that began later stays").await;
+    }
 }
 
 async fn nothing_changes_it(trial: &Trial) {

@@ -11,6 +11,7 @@ const MARKED: Duration = Duration::from_secs(60);
 pub(super) async fn replaces_the_session_that_replaced_it(trial: &Trial) {
     within_one_session_set(trial).await;
     from_another_session_set(trial).await;
+    several_are_remembered(trial).await;
     only_for_a_minute(trial).await;
 }
 
@@ -69,6 +70,29 @@ async fn from_another_session_set(trial: &Trial) {
     trial
         .live(&sent, "the guest session, which is in another session set")
         .await;
+}
+
+/// Two browsers sign in at once, each in two tabs.
+async fn several_are_remembered(trial: &Trial) {
+    let session_set = trial.user();
+    let mut first = Vec::new();
+    for sent in [trial.id(), trial.id(), trial.id()] {
+        let token = session_set.token();
+        let mut create = session_set.create_for(&token);
+        create.replaces = Some(sent);
+        trial.made(&create, "a sign-in from a guest session").await;
+        first.push((sent, token));
+    }
+    for (sent, token) in first {
+        let mut create = session_set.create_for(&session_set.token());
+        create.replaces = Some(sent);
+        let made = trial.made(&create, "a second sign-in from there").await;
+        trial.same(
+            made.replaced,
+            Some(token.session_id()),
+            "the session that the second sign-in from one of three guest sessions replaced",
+        );
+    }
 }
 
 async fn only_for_a_minute(trial: &Trial) {

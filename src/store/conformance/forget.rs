@@ -11,6 +11,7 @@ pub async fn forgets_a_notice<St: SessionStore>(make: impl AsyncFn(ManualClock) 
     let trial = Trial::new(19, make).await;
     a_forgotten_notice_opens_to_no_token(&trial).await;
     only_this_notice_is_forgotten(&trial).await;
+    a_notice_is_forgotten_to_its_end(&trial).await;
     a_live_session_is_not_forgotten(&trial).await;
     create_drops_forgotten_notices_as_others(&trial).await;
 }
@@ -78,6 +79,24 @@ async fn only_this_notice_is_forgotten(trial: &Trial) {
     trial.notice(&other, "the other ended session").await;
     let create = session_set.create_for(&never);
     trial.made(&create, "a `create` that had no notice").await;
+}
+
+async fn a_notice_is_forgotten_to_its_end(trial: &Trial) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let end = session_set.end_one(&token);
+    trial.ends(&end, 1, None, "an end of one session").await;
+    let notice = trial.notice(&token, "the ended session").await;
+    trial.clock.set(notice.kept_until.minus(MS));
+
+    let forget = Forget::new(session_set.tag, token.session_id(), notice.digest);
+    trial.forget(&forget).await;
+
+    let found = trial.peek(&token).await;
+    trial.holds(
+        matches!(found, Resolved::Unknown),
+        &format!("a notice that is forgotten 1 ms before it is dropped is closed, found {found:?}"),
+    );
 }
 
 async fn a_live_session_is_not_forgotten(trial: &Trial) {

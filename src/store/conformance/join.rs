@@ -2,8 +2,15 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
+    thread,
+    time::Duration,
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -36,12 +43,42 @@ pub(super) async fn together<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
         .collect()
 }
 
+/// Waits for so long. Works on any runtime.
+pub(super) async fn sleep(time: Duration) {
+    let done = Arc::new(AtomicBool::new(false));
+    let mut began = false;
+    poll_fn(|cx| {
+        if done.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        if !mem::replace(&mut began, true) {
+            let (done, waker) = (Arc::clone(&done), cx.waker().clone());
+            thread::spawn(move || {
+                thread::sleep(time);
+                done.store(true, Ordering::SeqCst);
+                waker.wake();
+            });
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Polls the future once and drops it.
 pub(super) async fn begin_and_drop(future: impl Future) {
+    poll_and_drop(future, 1).await;
+}
+
+/// Polls the future so many times, and drops it. Other tasks run in between.
+pub(super) async fn poll_and_drop(future: impl Future, mut polls: usize) {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let _ = future.as_mut().poll(cx);
-        Poll::Ready(())
+        polls -= 1;
+        if future.as_mut().poll(cx).is_ready() || polls == 0 {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await;
 }

@@ -1,8 +1,10 @@
 //! Numbers 1, 2 and 10: which sessions are live.
 
 use super::{
+    at_once, many,
     step::follows_activity_every,
-    trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, ids, ids_of, quiet},
+    trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, ids, ids_of},
+    users,
 };
 use crate::{
     model::Client,
@@ -17,7 +19,7 @@ pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     it_is_said_when_it_expired(&trial).await;
     it_expires_at_its_absolute_deadline(&trial).await;
     it_has_ended_if_it_began_before_not_before(&trial).await;
-    resolve_now_agrees_with_resolve(&trial).await;
+    at_once::agrees_with_resolve(&trial).await;
     an_unknown_token_leaves_nothing(&trial).await;
 }
 
@@ -165,32 +167,6 @@ async fn it_has_ended_if_it_began_before_not_before(trial: &Trial) {
     );
 }
 
-async fn resolve_now_agrees_with_resolve(trial: &Trial) {
-    let session_set = trial.user();
-    let token = session_set.signs_in().await;
-    let answers = [
-        trial.store.resolve_now(&quiet(&token)),
-        trial.store.resolve_now(&quiet(&session_set.token())),
-    ];
-    let [Some(live), Some(unknown)] = answers else {
-        return;
-    };
-
-    let Resolved::Live(live) = trial.answered(live) else {
-        trial.broken("`resolve_now` of a live session: expected `Resolved::Live`");
-    };
-    let found = trial.live(&token, "the session by `resolve`").await;
-    trial.same(
-        live.record,
-        found.record,
-        "the record that `resolve_now` returned",
-    );
-    trial.holds(
-        matches!(trial.answered(unknown), Resolved::Unknown),
-        "`resolve_now` does not know a token that was never issued",
-    );
-}
-
 /// Number 2: `resolve` records the activity if the request counts, and never moves it backwards.
 pub async fn records_activity_forwards_only<St: SessionStore>(
     make: impl AsyncFn(ManualClock) -> St,
@@ -270,6 +246,8 @@ pub async fn lists_exactly_the_live_sessions<St: SessionStore>(
 ) {
     let trial = Trial::new(10, make).await;
     exactly_the_live_sessions_are_listed(&trial).await;
+    many::all_of_many_sessions_are_found(&trial).await;
+    users::with_similar_ids_are_apart(&trial).await;
 }
 
 async fn exactly_the_live_sessions_are_listed(trial: &Trial) {

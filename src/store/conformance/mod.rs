@@ -44,6 +44,7 @@
 
 mod age;
 mod all_users;
+mod at_once;
 mod atomic;
 mod barred;
 mod class;
@@ -51,6 +52,7 @@ mod client;
 mod create;
 mod cutoff;
 mod data;
+mod dropped;
 mod end;
 mod era;
 mod everyone;
@@ -61,8 +63,10 @@ mod join;
 mod limit;
 mod live;
 mod look;
+mod many;
 mod notice;
 mod notices;
+mod own_data;
 mod realm;
 mod rotation;
 mod shorten;
@@ -74,6 +78,7 @@ mod touch;
 mod trial;
 mod twice;
 mod unused;
+mod users;
 
 pub use self::{
     all_users::{keeps_the_moment_of_everyone, scans_all_session_sets},

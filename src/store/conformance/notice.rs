@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{EndReason, Limit},
-    store::{Data, Ended, ManualClock, SessionStore, Which},
+    store::{Data, Ended, ManualClock, Record, SessionStore, Token, Which},
 };
 
 /// Number 11: `end` ends the sessions that it names and leaves an end notice for each.
@@ -85,6 +85,13 @@ async fn a_notice_has_the_reason(trial: &Trial) {
     }
 }
 
+/// The record of this session.
+fn of(listed: &[Record], token: &Token) -> Vec<Record> {
+    let id = token.session_id();
+    let found = listed.iter().filter(|record| record.id == id);
+    found.cloned().collect()
+}
+
 async fn ending_several_sets_the_cutoff(trial: &Trial) {
     let session_set = trial.user();
     let elsewhere = trial.user().signs_in().await;
@@ -96,9 +103,12 @@ async fn ending_several_sets_the_cutoff(trial: &Trial) {
     trial.end(&session_set.end_one(&ended)).await;
     trial.clock.advance(IDLE / 2);
 
+    let before = of(&session_set.listed().await, &kept);
     let mut end = session_set.end(Which::Others(kept.session_id()));
     end.by = Some(kept.session_id());
     trial.ends(&end, 2, None, "an end of all others").await;
+    let after = session_set.listed().await;
+    trial.same(after, before, "the list after an end of all others");
     session_set.lists_exactly(&[&kept], "the list").await;
     for token in [&second, &third] {
         let notice = trial.notice(token, "an ended session").await;
@@ -188,7 +198,8 @@ async fn data_that_changed_is_returned(trial: &Trial) {
         for (token, read_at, count, wanted) in [
             (&still, read, 1, None),
             (&moved, read, 0, Some(data.clone())),
-            (&moved, read, 0, Some(data)),
+            (&moved, read, 0, Some(data.clone())),
+            (&moved, revision + 1, 0, Some(data.clone())),
             (&moved, revision, 1, None),
             (&moved, read, 0, None),
         ] {

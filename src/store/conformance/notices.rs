@@ -12,6 +12,8 @@ pub(super) async fn are_kept_and_have_the_client(trial: &Trial) {
     the_same_call_returns_the_same_sessions(trial).await;
     a_notice_has_the_client(trial).await;
     an_end_of_several_may_spare_uncounted_sessions(trial).await;
+    a_create_that_ends_many_keeps_their_notices(trial).await;
+    all_notices_are_kept_for_the_same_time(trial).await;
 }
 
 /// Ends this many new sessions, 1 ms after each other.
@@ -140,4 +142,57 @@ async fn an_end_of_several_may_spare_uncounted_sessions(trial: &Trial) {
     trial
         .ends(&session_set.end(Which::All), 1, None, "an end of all")
         .await;
+}
+
+async fn a_create_that_ends_many_keeps_their_notices(trial: &Trial) {
+    let session_set = trial.user();
+    let old = ended(trial, &session_set, 1).await;
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        tokens.push(session_set.signs_in().await);
+        trial.clock.advance(MS);
+    }
+
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(2);
+    let made = trial.made(&create, "a sign-in under a lower limit").await;
+
+    trial.same(made.evicted.len(), 4, "the number of evicted sessions");
+    for token in tokens.iter().take(4) {
+        trial
+            .notice(token, "one of four sessions that ended for a sign-in")
+            .await;
+    }
+    for token in &old {
+        let what = "an earlier one, which is more than as many";
+        trial.unknown(token, what).await;
+    }
+}
+
+async fn all_notices_are_kept_for_the_same_time(trial: &Trial) {
+    let session_set = trial.user();
+    let over = session_set.signs_in().await;
+    trial.clock.advance(MS);
+    let moment = trial.now();
+    let mut tokens = Vec::new();
+    for _ in 0..7 {
+        tokens.push(session_set.signs_in().await);
+        trial.clock.advance(MS);
+    }
+    let [revoked, evicted, replaced, ..] = &tokens[..] else {
+        trial.broken("expected three sign-ins");
+    };
+    trial.end(&session_set.end_one(revoked)).await;
+    let usual = trial.notice(revoked, "an ended session").await.kept_until;
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(5);
+    create.replaces = Some(replaced.session_id());
+    create.not_before = Some(moment);
+    trial.made(&create, "a sign-in that ends three").await;
+
+    for token in [&over, evicted, replaced] {
+        let kept = trial.notice(token, "an ended session").await.kept_until;
+        let what = "how long the notice of a session that a `create` ended is kept";
+        trial.same(kept, usual, what);
+    }
 }

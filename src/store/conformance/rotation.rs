@@ -145,6 +145,7 @@ async fn the_previous_token_works_until_the_grace_period_ends(trial: &Trial) {
 
 async fn reuse_ends_the_session_if_asked_to(trial: &Trial) {
     let session_set = trial.user();
+    let other = session_set.signs_in().await;
     let (previous, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
     trial.clock.advance(GRACE);
@@ -165,6 +166,9 @@ async fn reuse_ends_the_session_if_asked_to(trial: &Trial) {
         is_reuse,
         &format!("reuse ended the session, found {reused:?}"),
     );
+    session_set
+        .lists_exactly(&[&other], "the list after reuse")
+        .await;
     let notice = trial.notice(&next, "the current token after reuse").await;
     trial.same(
         notice.reason,
@@ -195,7 +199,7 @@ async fn reuse_ends_the_session_if_asked_to(trial: &Trial) {
 
 async fn no_rotation_while_a_previous_token_works(trial: &Trial) {
     let session_set = trial.user();
-    let (_, next) = rotated(trial, &session_set, true).await;
+    let (first, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
     trial.clock.advance(GRACE - MS);
     let (_, early) = derived(trial, &next, 2, true).await;
@@ -211,12 +215,18 @@ async fn no_rotation_while_a_previous_token_works(trial: &Trial) {
         &format!("a rotation after the grace period is made, found {later:?}"),
     );
     trial.live(&third, "the third token").await;
+    trial.clock.advance(GRACE);
+    let reused = trial.peek(&first).await;
+    trial.holds(
+        matches!(&reused, Resolved::Reused(reused) if reused.ended),
+        &format!("the token before the previous one is reuse too, found {reused:?}"),
+    );
 }
 
 async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
     let session_set = trial.user();
     let (first, previous) = rotated(trial, &session_set, true).await;
-    trial.touch(&previous, "the successor").await;
+    let before = trial.touch(&previous, "the successor").await.record;
     trial.clock.advance(MS);
     let next = trial.random(previous.renewed());
     let proven = Renewal::Proven {
@@ -249,13 +259,10 @@ async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
         "the repeated re-authentication has the same outcome",
     );
     let record = trial.live(&next, "the new token").await.record;
-    let times = (record.authenticated_at, record.idle, record.deadline);
-    let wanted = (trial.now(), IDLE / 2, trial.now().plus(IDLE));
-    trial.same(
-        times,
-        wanted,
-        "time of authentication and deadlines after the re-authentication",
-    );
+    let mut wanted = with_the_token_of(before, &record);
+    (wanted.authenticated_at, wanted.last_activity) = (trial.now(), trial.now());
+    (wanted.idle, wanted.deadline) = (IDLE / 2, trial.now().plus(IDLE));
+    trial.same(record, wanted, "the record after the re-authentication");
 }
 
 async fn a_previous_token_that_re_authenticated_has_its_time_too(trial: &Trial) {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::trial::{MS, SessionSet, Trial, ids_of};
+use super::trial::{MS, SessionSet, Trial, ids_of, set};
 use crate::{
     model::{EndReason, Limit, Token},
     store::{Create, Created, Ended, Offer, Redeem, SessionStore, Ticketed, Which},
 };
 
 /// Only the layer reads these. A store returns them as they are.
-const TERMS: &[u8] = b"\0terms\xff";
+fn terms_offered() -> Vec<u8> {
+    (0..=u8::MAX).rev().cycle().take(2_000).collect()
+}
 
 pub(super) async fn tickets_work_once(trial: &Trial) {
     a_ticket_makes_room_once(trial).await;
@@ -18,6 +20,7 @@ pub(super) async fn tickets_work_once(trial: &Trial) {
     a_ticket_is_no_session(trial).await;
     a_ticket_keeps_its_terms(trial).await;
     a_forged_ticket_leaves_nothing(trial).await;
+    only_a_sign_in_with_it_uses_a_ticket(trial).await;
 }
 
 fn create_for(session_set: &SessionSet<'_>, token: &Token) -> Create {
@@ -32,7 +35,7 @@ async fn refused(trial: &Trial, session_set: &SessionSet<'_>) -> Token {
     let mut create = create_for(session_set, &token);
     create.offer = Some(Offer {
         ticket: stored(&ticket),
-        terms: TERMS.to_vec(),
+        terms: terms_offered(),
     });
     let refused = trial.create(&create).await;
     let is_so = matches!(refused, Created::LimitReached(_));
@@ -204,7 +207,7 @@ async fn a_ticket_keeps_its_terms(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
-    let wanted = Some(TERMS.to_vec());
+    let wanted = Some(terms_offered());
     for _ in 0..2 {
         let found = terms(trial, &session_set, &ticket).await;
         trial.same(found, wanted.clone(), "the terms of a ticket");
@@ -224,7 +227,14 @@ async fn a_ticket_keeps_its_terms(trial: &Trial) {
     let found = terms(trial, &session_set, &ticket).await;
     trial.same(found, None, "the terms of a used ticket");
     let late = refused(trial, &session_set).await;
-    trial.clock.advance(Duration::from_secs(300));
+    trial.clock.advance(Duration::from_secs(300) - MS);
+    let found = terms(trial, &session_set, &late).await;
+    trial.same(
+        found,
+        wanted,
+        "the terms of a ticket 1 ms before five minutes",
+    );
+    trial.clock.advance(MS);
     let found = terms(trial, &session_set, &late).await;
     trial.same(found, None, "the terms of a ticket after five minutes");
 }
@@ -247,4 +257,30 @@ async fn a_forged_ticket_leaves_nothing(trial: &Trial) {
             .made(&create, "a sign-in with an id that a forged ticket named")
             .await;
     }
+}
+
+async fn only_a_sign_in_with_it_uses_a_ticket(trial: &Trial) {
+    let session_set = trial.user();
+    let previous = session_set.signs_in().await;
+    let ticket = refused(trial, &session_set).await;
+    trial.clock.advance(MS);
+    let other = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&other)).await;
+
+    let mut create = create_for(&session_set, &session_set.token());
+    create.redeem = Some(Redeem {
+        ticket: stored(&ticket),
+        ends: Some(previous.session_id()),
+    });
+    (create.changes, create.data_limit) = (set("cart", "apple"), 1);
+    let large = trial.create(&create).await;
+    trial.holds(
+        matches!(large, Created::TooLarge),
+        &format!("a `create` with more data than its limit is refused, found {large:?}"),
+    );
+    let (_, made) = redeems(trial, &session_set, &ticket, Some(&previous)).await;
+    trial.holds(
+        matches!(made, Created::Created(_)),
+        &format!("a ticket works after other sign-ins, found {made:?}"),
+    );
 }

@@ -48,8 +48,14 @@ impl Trial {
 
     /// A new user. Its id is random, because several trials may share one backend.
     pub(super) fn user(&self) -> SessionSet<'_> {
-        let user = UserId::new(format!("conformance/{}", self.id()));
-        let user = self.random(user);
+        self.user_named(format!("conformance/{}", self.id()))
+    }
+
+    pub(super) fn user_named(&self, id: String) -> SessionSet<'_> {
+        let user = match UserId::new(id) {
+            Ok(user) => user,
+            Err(error) => self.broken(&format!("not the id of a user: {error}")),
+        };
         SessionSet {
             trial: self,
             tag: self.store.tag(&user),
