@@ -32,6 +32,7 @@ mod in_flight;
 mod late_copies;
 mod memory_size;
 mod mutants_data;
+mod mutants_feed;
 mod mutants_looks;
 mod mutants_sets;
 mod mutants_storage;

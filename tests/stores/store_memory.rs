@@ -175,3 +175,8 @@ async fn contract_25_keeps_the_moment_of_everyone() {
 async fn contract_26_scans_all_session_sets() {
     conformance::scans_all_session_sets(make).await;
 }
+
+#[tokio::test]
+async fn contract_27_reports_what_changes() {
+    conformance::reports_what_changes(make).await;
+}

@@ -56,6 +56,7 @@ mod dropped;
 mod end;
 mod era;
 mod everyone;
+mod feed;
 mod follow;
 mod forget;
 mod invalid;
@@ -90,6 +91,7 @@ pub use self::{
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
     end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
     everyone::ends_what_began_before,
+    feed::reports_what_changes,
     forget::forgets_a_notice,
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{
@@ -137,4 +139,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(ends_what_began_before(&make)).await;
     Box::pin(keeps_the_moment_of_everyone(&make)).await;
     Box::pin(scans_all_session_sets(&make)).await;
+    Box::pin(reports_what_changes(&make)).await;
 }

@@ -189,7 +189,7 @@ impl Feed {
         self.0.source.hold(tag, time);
     }
 
-    #[cfg(feature = "live")]
+    #[cfg(any(feature = "conformance", feature = "live"))]
     pub(crate) fn reports_writes(&self) -> bool {
         self.0.source.reports_writes()
     }
