@@ -173,11 +173,11 @@ impl SessionStore for Store {
                 self.ends_each(&all).await?;
             }
             Resolved::Ended(notice)
-                if notice.reason == EndReason::Evicted && notice.call.is_none() =>
+                if notice.reason == EndReason::Evicted
+                    && notice.call.is_none()
+                    && self.wrong == Wrong::EvictedNoticeIsShort =>
             {
-                if self.wrong == Wrong::EvictedNoticeIsShort {
-                    notice.kept_until = notice.ended_at.plus(Duration::from_secs(60));
-                }
+                notice.kept_until = notice.ended_at.plus(Duration::from_secs(60));
             }
             _ => {}
         }

@@ -67,7 +67,7 @@ pub(super) async fn keeps_each_part_apart<S: SetStorage>(storage: &S) {
         version = Some(trial.wins(&trial.write(&write).await, &write, "a write of many parts"));
         // Those that look alike, and some others.
         let alike = 2 * ALIKE.len();
-        let read = |at: &usize| *at < alike || at % 9 == 0;
+        let read = |at: &usize| *at < alike || at.is_multiple_of(9);
         for (id, part) in
             (ids.iter().zip(&wanted).enumerate()).filter_map(|(at, part)| read(&at).then_some(part))
         {
