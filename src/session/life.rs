@@ -73,6 +73,15 @@ impl Session {
     /// not answer in time, twice: the previous token may be invalid by then, and no client has the new one.
     /// The response is a 503 then, and the user signs in again.
     ///
+    /// Of two clicks the first may be left without a response while its call to the store runs. Then the session ends for both
+    /// of them, also if the second one has its 200. If that one is not through yet, [`commit`](Self::commit) returns
+    /// [`CommitError::Ended`](crate::CommitError::Ended); without it the response of your handler is sent as it is. The
+    /// browser is a guest from then on, and is not given a reason.
+    ///
+    /// So it is also if the call did nothing yet: the store may still run it, and make a token current that no client has. The
+    /// token of the second response then works for the grace time only, if no request sends it. After that the
+    /// session would be live and in lists, and nobody could use it.
+    ///
     /// # Errors
     ///
     /// [`SessionErrorKind::NotSignedIn`] for a guest session. Also if the response head was sent, the

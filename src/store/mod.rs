@@ -375,6 +375,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The layer calls it from `Drop`, when a response was dropped, and for a session that a sign-in replaced if its
     /// [`end`](Self::end) failed twice. A failure is not reported. Defaults to doing nothing; then the session stays until it
     /// expires.
+    ///
+    /// The session ends whatever its current token is. After a re-authentication that was dropped, its [`rotate`](Self::rotate)
+    /// may still run: a session that is live because it has another token now could get the undelivered one later.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let _ = (tag, id);
     }

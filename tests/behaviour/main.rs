@@ -35,6 +35,7 @@ mod device_cookie;
 mod device_refusals;
 mod disabled;
 mod double_proof;
+mod double_proof_dropped;
 mod double_submit;
 mod end_streams;
 mod end_streams_calls;
