@@ -99,3 +99,67 @@ pub(super) fn is_of_writes(error: &RedisError) -> bool {
 pub(in super::super) fn is_demoted(error: &RedisError) -> bool {
     Failure::of(error) == Failure::Demoted
 }
+
+#[cfg(test)]
+mod tests {
+    use deadpool_redis::redis::parse_redis_value;
+
+    use super::{
+        Failure::{Broken, Demoted, Fenced, Final, NoScript, NotNow, SignedOut, Silent, Strange},
+        *,
+    };
+
+    fn said(text: &str) -> RedisError {
+        let answer = parse_redis_value(format!("-{text}\r\n").as_bytes());
+        answer.unwrap().extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn each_error_of_a_server_says_whether_the_call_ran_and_whether_it_is_sent_again() {
+        for (text, failure) in [
+            ("NOSCRIPT No matching script", NoScript),
+            (
+                "READONLY You can't write against a read only replica.",
+                Demoted,
+            ),
+            ("MASTERDOWN Link with MASTER is down", Demoted),
+            ("MOVED 5 127.0.0.1:6379", NotNow),
+            ("ASK 5 127.0.0.1:6379", NotNow),
+            ("TRYAGAIN Multiple keys request during rehashing", NotNow),
+            ("CLUSTERDOWN The cluster is down", NotNow),
+            ("LOADING Redis is loading the dataset in memory", NotNow),
+            ("BUSY Redis is busy running a script.", NotNow),
+            ("NOAUTH Authentication required.", SignedOut),
+            ("WRONGPASS invalid username-password pair", SignedOut),
+            (
+                "NOPERM no permissions to run this command",
+                Final(StoreErrorKind::Denied),
+            ),
+            ("OOM command not allowed", Final(StoreErrorKind::Full)),
+            (
+                "MISCONF unable to persist to disk",
+                Final(StoreErrorKind::Unavailable),
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", Fenced),
+            ("ERR something else", Strange),
+            ("PROXY the upstream is gone", Strange),
+        ] {
+            assert_eq!(Failure::of(&said(text)), failure, "{text}");
+        }
+        let refused = ["MISCONF disk", "NOREPLICAS none", "OOM full"];
+        assert!(refused.iter().all(|text| is_of_writes(&said(text))));
+        assert!(!is_of_writes(&said("READONLY replica")));
+    }
+
+    #[test]
+    fn a_call_that_may_have_run_and_must_not_run_twice_is_uncertain() {
+        for failure in [Broken, Silent, Strange] {
+            assert_eq!(failure.kind(true), StoreErrorKind::Uncertain);
+        }
+        assert_eq!(Silent.kind(false), StoreErrorKind::Timeout);
+        for failure in [NoScript, NotNow, Demoted, Fenced] {
+            assert_eq!(failure.kind(true), StoreErrorKind::Unavailable);
+        }
+        assert_eq!(SignedOut.kind(true), StoreErrorKind::Denied);
+    }
+}

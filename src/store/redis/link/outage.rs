@@ -79,3 +79,51 @@ fn without_arguments(error: &RedisError) -> Option<String> {
     let (said, _arguments) = text.split_once(", with args")?;
     Some(said.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use deadpool_redis::redis::parse_redis_value;
+
+    use super::*;
+
+    fn of(text: &str) -> Outage {
+        let answer = parse_redis_value(format!("-{text}\r\n").as_bytes());
+        Outage::of(answer.unwrap().extract_error().unwrap_err())
+    }
+
+    #[test]
+    fn the_password_that_a_server_repeats_is_in_no_error_and_in_no_log() {
+        let outage =
+            of("ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'app' 'secret'");
+
+        let (error, logged) = (outage.error(), outage.cause());
+
+        let texts = [
+            format!("{error:?} {:?}", error.source()),
+            format!("{logged} {logged:?} {outage:?}"),
+        ];
+        for text in texts {
+            assert!(text.contains("unknown command"), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_outage_knows_whether_the_server_refuses_all_calls_or_is_not_ready() {
+        for (text, refuses, not_ready) in [
+            ("READONLY a replica", true, false),
+            ("MASTERDOWN no link", true, false),
+            ("LOADING the dataset", false, true),
+            ("BUSY with a script", false, true),
+            ("NOPERM to run it", false, false),
+        ] {
+            let outage = of(text);
+            assert_eq!(
+                (outage.refuses, outage.not_ready),
+                (refuses, not_ready),
+                "{text}"
+            );
+        }
+        assert!(of("NOPERM to run it").is_denied());
+    }
+}

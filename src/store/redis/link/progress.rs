@@ -150,3 +150,37 @@ pub(super) enum Waited {
     Busy,
     Elsewhere,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::redis::script::source::Script;
+
+    #[test]
+    fn only_a_call_that_may_have_run_is_uncertain() {
+        let script = Script::of(&["return 1"]);
+        let mut call = Call::new(&script, "key", *b"8 bytes.");
+        call.says_uncertain = true;
+        let mut progress = Progress::default();
+        let judged = |progress: &Progress, call: &Call<'_>, kind| {
+            let answer = progress.judge(call, Err(StoreError::new(kind)));
+            answer.unwrap_err().kind()
+        };
+        let down = StoreErrorKind::Unavailable;
+        assert_eq!(judged(&progress, &call, down), down, "it was never sent");
+        assert!(!progress.may_run());
+
+        (progress.sends, progress.unknown) = (1, true);
+        assert_eq!(judged(&progress, &call, down), StoreErrorKind::Uncertain);
+        let late = StoreErrorKind::Timeout;
+        assert_eq!(judged(&progress, &call, late), late, "that says it, too");
+        assert_eq!(progress.busy(&call).kind(), StoreErrorKind::Busy);
+        call.resend = Resend::Never;
+        assert_eq!(progress.busy(&call).kind(), StoreErrorKind::Uncertain);
+        call.says_uncertain = false;
+        assert_eq!(judged(&progress, &call, down), down);
+        assert!(progress.may_run());
+        progress.refused = true;
+        assert!(!progress.may_run(), "the server refused it");
+    }
+}
