@@ -289,3 +289,31 @@ impl Confirm {
         commands
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_have_no_more_time_than_the_caller_and_never_endless_time() {
+        let confirm = Confirm {
+            replicas: 2,
+            within: Duration::from_secs(3_600),
+        };
+        let now = Monotonic::now().as_millis();
+        let time_until = |over: i64| {
+            let commands = confirm.commands(false, cmd("PING"), over);
+            let packed = String::from_utf8(commands.get_packed_pipeline()).unwrap();
+            let (_, wait) = packed.split_once("WAIT\r\n").unwrap();
+            let words: Vec<&str> = wait.lines().collect();
+            assert_eq!(words[1], "2");
+            words[3].parse::<i64>().unwrap()
+        };
+
+        assert_eq!(time_until(i64::MAX), 3_600_000);
+        let minute = time_until(now + 60_000);
+        assert!((1..=60_000).contains(&minute), "{minute}");
+        assert_eq!(time_until(now), 1, "zero is for ever");
+        assert_eq!(time_until(i64::MIN), 1);
+    }
+}

@@ -197,9 +197,11 @@ mod tests {
         let ear = ear();
         assert!(!ear.note_time_at(51_000, 1_000, 1_002));
         assert!(!ear.note_time_at(54_000, 2_000, 4_000), "2 s on its way");
+        assert!(!ear.note_time_at(54_000, 4_000, 7_000), "3 s back");
+        assert!(!ear.note_time_at(57_500, 7_500, 7_501), "known as before");
 
-        assert!(ear.note_time_at(48_000, 5_000, 5_001), "back");
-        assert!(!ear.note_time_at(49_000, 6_000, 6_001));
-        assert!(ear.note_time_at(60_000, 7_000, 7_001), "ahead");
+        assert!(ear.note_time_at(51_000, 8_000, 8_001), "back");
+        assert!(!ear.note_time_at(52_000, 9_000, 9_001));
+        assert!(ear.note_time_at(63_000, 10_000, 10_001), "ahead");
     }
 }

@@ -253,3 +253,14 @@ fn a_slot_that_a_redirection_gave_to_a_node_goes_to_the_replica_that_takes_over(
 
     assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&3)));
 }
+
+#[test]
+fn an_old_view_with_a_slot_that_nobody_served_does_not_make_the_node_older() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 5, &[(0, 9)])], 0);
+
+    merged(&mut map, &[(1, 3, &[(20, 29)])], 1);
+    merged(&mut map, &[(2, 4, &[(0, 9)])], 2);
+
+    assert_eq!((map.find(5), map.find(25)), (Some(&1), Some(&1)));
+}

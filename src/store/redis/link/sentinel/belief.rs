@@ -155,4 +155,19 @@ mod tests {
         by_address.epoch += 1;
         assert!(by_address.replaces(&by_name));
     }
+
+    #[test]
+    fn half_of_the_sentinels_are_not_most_of_them() {
+        let mut belief = Belief::default();
+        let answers = || vec![named("old", 1), named("old", 1)];
+        belief.form(vec![named("new", 2)], 4, 0).unwrap();
+
+        for at in [1, 1 + SET_UP_AGAIN] {
+            assert_eq!(belief.form(answers(), 4, at).unwrap().host, "new");
+        }
+        let more = [answers(), answers()].concat();
+        for (at, host) in [(0, "new"), (SET_UP_AGAIN, "old")] {
+            assert_eq!(belief.form(more.clone(), 4, at).unwrap().host, host);
+        }
+    }
 }

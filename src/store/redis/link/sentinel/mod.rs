@@ -213,3 +213,23 @@ async fn master_of(connection: &mut MultiplexedConnection, master: &str) -> Redi
         ..Named::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use deadpool_redis::redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[test]
+    fn most_sentinels_are_more_than_half_of_them() {
+        let info = || "redis://127.0.0.1:1".into_connection_info().unwrap();
+        let are_most = |sentinels, answers| {
+            let all = (0..sentinels).map(|_| info()).collect();
+            let login = RedisConnectionInfo::default();
+            Sentinels::new(all, "main".to_owned(), login).are_most(answers)
+        };
+        for (sentinels, most) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)] {
+            assert!(are_most(sentinels, most) && !are_most(sentinels, most - 1));
+        }
+    }
+}

@@ -74,3 +74,27 @@ fn a_refused_password_of_a_spare_is_news_at_once() {
     assert!(state.no_spare(&denied, 1_000));
     assert!(!state.no_spare(&denied, 6_000), "said once");
 }
+
+#[test]
+fn a_refused_password_is_shared_at_once_and_a_server_is_unready_for_five_seconds() {
+    let mut state = State::new(0);
+    state.still_down(Outage::new(StoreErrorKind::Denied, "refused"), 7);
+    assert!(matches!(state.find(7), Found::Down(_)));
+
+    assert!(!state.is_unready(0));
+    state.not_ready(1_000);
+    assert!(state.is_unready(5_999));
+    assert!(!state.is_unready(6_000));
+    state.ready();
+    assert!(!state.is_unready(1_001));
+}
+
+#[test]
+fn sentinels_are_asked_again_after_two_seconds_or_after_one_where_it_is_not_settled() {
+    let mut state = State::new(0);
+    assert!(state.ask(0));
+    for (settled, due) in [(true, 7_000), (false, 6_000)] {
+        state.asked(5_000, settled);
+        assert_eq!((state.ask, state.ask_due), (false, due));
+    }
+}
