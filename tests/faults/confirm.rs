@@ -59,6 +59,20 @@ pub(super) fn kind<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> StoreEr
     answer.unwrap_err().kind()
 }
 
+// T71
+#[tokio::test]
+async fn one_replica_is_not_enough_where_two_have_to_confirm() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let token = signed_in(&group, "alice").await;
+    let store = confirming(&group.master, 2, millis(300));
+
+    let answer = ends(&store, &token).await;
+
+    assert_eq!(kind(answer), StoreErrorKind::Unconfirmed);
+    let store = confirming(&group.master, 1, PATIENT);
+    ends(&store, &token).await.unwrap();
+}
+
 async fn a_stopped_replica_confirms_nothing(program: Program) {
     let group = Group::start(program, &[100]).await;
     let patient = confirming(&group.master, 1, PATIENT);

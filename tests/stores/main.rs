@@ -11,6 +11,7 @@
 mod activity_every;
 #[path = "../common/mod.rs"]
 mod common;
+mod corners;
 mod dumps;
 mod everyone;
 mod everyone_ahead;
@@ -60,6 +61,7 @@ mod redis_connection;
 mod redis_faults;
 mod redis_hash;
 mod redis_keys;
+mod redis_left;
 mod redis_look;
 mod redis_ttl;
 mod redis_versions;

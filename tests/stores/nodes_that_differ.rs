@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tower_user_sessions::{
-    Lifetime, Limit, RedisStore, SessionLayer, UserId, UserSessions,
-    store::{ManualClock, TagKey, Timestamp},
+    EndReason, Lifetime, Limit, RedisStore, SessionLayer, UserId, UserSessions,
+    store::{End, Ended, ManualClock, SessionStore, TagKey, Timestamp, Which},
 };
 
 use crate::common::{
@@ -128,4 +128,26 @@ async fn what_a_node_without_a_tag_key_ends_does_not_reach_sessions_made_with_on
     assert!(of_old.before(&old).user().await.is_none());
     assert!(of_new.before(&old).user().await.is_some());
     assert!(of_new.before(&new).user().await.is_some());
+}
+
+#[tokio::test]
+async fn an_end_that_is_sent_again_takes_the_cutoff_of_an_older_node_for_no_cutoff_of_its_own() {
+    let (server, clock) = (Server::start(), ManualClock::at(NOW));
+    let store = node(&server, &clock);
+    let tag = store.tag(&UserId::new("alice").unwrap());
+    let end = End::new(tag, Which::All, EndReason::Revoked);
+    store.end(&end).await.unwrap();
+    clock.advance(MINUTE);
+    // It does not say which call set it.
+    let (key, other) = (format!("sessions:{{{tag}}}"), clock.now());
+    let cut = format!("HSET {key} cut {}", other.as_millis());
+    let _: i64 = server.ask(&cut).await;
+
+    let again = store.end(&end).await.unwrap();
+
+    let Ended::Ended { before, now, .. } = again else {
+        panic!("{again:?}");
+    };
+    assert_eq!(before, Some(other));
+    assert!(now > other, "{now:?}");
 }
