@@ -21,17 +21,17 @@ use crate::common::{
 };
 
 /// Starts at a full second, minute and hour.
-const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn key(token: &Token) -> String {
+pub(crate) fn key(token: &Token) -> String {
     format!("sessions:{{{}}}", token.tag())
 }
 
-async fn ttl(server: &Server, token: &Token) -> Duration {
+pub(crate) async fn ttl(server: &Server, token: &Token) -> Duration {
     let millis: i64 = server.ask(&format!("PTTL {}", key(token))).await;
     Duration::from_millis(u64::try_from(millis).unwrap())
 }
@@ -47,7 +47,7 @@ fn asks_for(token: &Token, absolute: Duration) -> Create {
     create
 }
 
-async fn makes(store: &RedisStore, create: &Create) -> NewSession {
+pub(crate) async fn makes(store: &RedisStore, create: &Create) -> NewSession {
     match store.create(create).await.unwrap() {
         Created::Created(made) => *made,
         other => panic!("{other:?}"),

@@ -9,36 +9,21 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
-
 use tower_user_sessions::{
     EndReason, Lifetime, Limit, RedisStore,
     store::{
-        Arrival, Authenticated, Create, Created, End, Forget, ManualClock, NewSession, Offer,
-        Renewal, Resolve, Resolved, Rotate, Salt, SeenDevice, SessionStore, Ticketed, Timestamp,
-        Token, Which,
+        Arrival, Authenticated, Create, Created, End, Forget, ManualClock, Offer, Renewal, Resolve,
+        Resolved, Rotate, Salt, SeenDevice, SessionStore, Ticketed, Token, Which,
     },
 };
 
-use crate::common::{
-    people::{asks, guest, is_live, set, signs_in, token},
-    redis::{Server, ask_with, patient},
+use crate::{
+    common::{
+        people::{asks, guest, is_live, set, signs_in, token},
+        redis::{Server, ask_with, patient},
+    },
+    redis_hash::{DAY, HOUR, MINUTE, NOW, key, makes, ttl},
 };
-
-const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
-
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn key(token: &Token) -> String {
-    format!("sessions:{{{}}}", token.tag())
-}
-
-async fn ttl(server: &Server, token: &Token) -> Duration {
-    let millis: i64 = server.ask(&format!("PTTL {}", key(token))).await;
-    Duration::from_millis(u64::try_from(millis).unwrap())
-}
 
 /// Nothing else than what comes next keeps the key.
 async fn goes_soon(server: &Server, token: &Token) {
@@ -54,13 +39,6 @@ async fn fields(server: &Server, token: &Token) -> Vec<String> {
 
 fn id(token: &Token) -> String {
     token.session_id().to_string()
-}
-
-async fn makes(store: &RedisStore, create: &Create) -> NewSession {
-    match store.create(create).await.unwrap() {
-        Created::Created(made) => *made,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// A sign-in with data, on a new device.
