@@ -18,7 +18,7 @@ use tower_user_sessions::{
 
 use crate::{
     ahead::{self, Seen, until},
-    common::{browser::browse, http, visit::find},
+    common::{http, visit::find, webdriver::browse},
 };
 
 /// From the guide, word for word.

@@ -10,8 +10,6 @@
 
 #[path = "../../../../tests/common/app.rs"]
 pub mod app;
-#[path = "../../../../tests/common/browser/mod.rs"]
-pub mod browser;
 #[path = "../../../../tests/common/curl.rs"]
 pub mod curl;
 #[path = "../../../../tests/common/hold.rs"]
@@ -24,6 +22,8 @@ pub mod http;
 pub mod tee;
 #[path = "../../../../tests/common/visit.rs"]
 pub mod visit;
+#[path = "../../../../tests/common/webdriver/mod.rs"]
+pub mod webdriver;
 
 /// The example that the tests start.
 pub const EXAMPLE: &str = env!("CARGO_BIN_EXE_example-axum");

@@ -26,9 +26,9 @@ use tower_user_sessions::{
 
 use crate::{
     common::{
-        browser::{browse_with, kill},
         http,
         visit::click,
+        webdriver::{browse_with, kill},
     },
     site::text,
 };

@@ -14,7 +14,7 @@ use thirtyfour::{Cookie, WebDriver};
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::{browser::browse, http::DAY},
+    common::{http::DAY, webdriver::browse},
     site::{Site, cookies, seen, sign_in},
 };
 

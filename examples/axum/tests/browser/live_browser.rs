@@ -13,9 +13,9 @@ use thirtyfour::By;
 
 use crate::common::{
     app::App,
-    browser::{browse, without_javascript},
     curl::Curl,
     visit::{at, find, sign_in},
+    webdriver::{browse, without_javascript},
 };
 
 const FIREFOX: &str =

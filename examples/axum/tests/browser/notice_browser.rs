@@ -14,9 +14,9 @@ use thirtyfour::{By, Cookie};
 
 use crate::common::{
     app::App,
-    browser::{browse, pose_as_chrome_on_windows},
     curl::Curl,
     visit::{at, click, find, sign_in},
+    webdriver::{browse, pose_as_chrome_on_windows},
 };
 
 const FIREFOX: &str =

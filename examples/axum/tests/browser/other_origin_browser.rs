@@ -21,7 +21,7 @@ use tower_user_sessions::{
     SessionLayer,
 };
 
-use crate::{common::browser::browse, serve::serve};
+use crate::{common::webdriver::browse, serve::serve};
 
 async fn who(session: Session) -> Html<String> {
     let user = session.user_id().map(|user| user.to_string());

@@ -15,10 +15,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::common::{
     app::App,
-    browser::{browse, browse_whole, without_javascript},
     curl::Curl,
     tee::Tee,
     visit::{at, click, find, sign_in, sign_in_at},
+    webdriver::{browse, browse_whole, without_javascript},
 };
 
 const FIREFOX: &str =

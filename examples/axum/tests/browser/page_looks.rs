@@ -26,9 +26,9 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    browser::{browse, pose_as_chrome_on_windows, prefer, resize},
     hostile::STRINGS,
     http::{Client, store},
+    webdriver::{browse, pose_as_chrome_on_windows, prefer, resize},
 };
 
 const HOME: &str = "203.0.113.7";

@@ -24,9 +24,9 @@ use tower_user_sessions::{
 
 use crate::{
     common::{
-        browser::browse,
         http::{self, Client},
         visit::click,
+        webdriver::browse,
     },
     serve::serve,
     site::text,

@@ -13,7 +13,7 @@ use thirtyfour::WebDriver;
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::browser::browse_whole,
+    common::webdriver::browse_whole,
     site::{Site, cookies, seen, sign_in},
 };
 

@@ -20,8 +20,8 @@ use tower_user_sessions::{Caching, MemoryStore, Session, SessionLayer};
 use crate::{
     ahead::{self, Seen},
     common::{
-        browser::browse_whole,
         visit::{click, find},
+        webdriver::browse_whole,
     },
     site::text,
 };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::{browser::browse, visit::click},
+    common::{visit::click, webdriver::browse},
     site::{Site, cookies, foreign, seen, sign_in, text},
 };
 
