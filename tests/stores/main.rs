@@ -79,3 +79,4 @@ mod store_sentinel;
 mod store_sets;
 mod streams;
 mod streams_cut;
+mod verdict;

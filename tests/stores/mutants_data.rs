@@ -7,12 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use tower_user_sessions::{
     EndReason, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
@@ -22,6 +17,8 @@ use tower_user_sessions::{
         Save, Saved, StoreError, Tag, Ticketed, Touch, Which, conformance,
     },
 };
+
+use crate::verdict::{quietly, verdict};
 
 /// What a store does wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -326,23 +323,14 @@ impl SessionStore for Store {
     }
 }
 
-/// The message of the suite, if it fails.
-fn verdict(runs: impl Future<Output = ()>) -> Option<String> {
-    let run = AssertUnwindSafe(|| tokio_test::block_on(runs));
-    let failed = catch_unwind(run).err()?;
-    let text = failed.downcast_ref::<String>().cloned();
-    Some(text.unwrap_or_else(|| "another panic".to_owned()))
-}
-
 // T49
 #[test]
 fn a_store_that_mixes_up_sessions_or_keeps_a_rule_for_a_while_fails_the_conformance_suite() {
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let of = |wrong| verdict(conformance::all(async |clock| Store::new(clock, wrong)));
-    let verdicts = ALL.map(|(wrong, number)| (wrong, number, of(wrong)));
-    let right = of(Wrong::Nothing);
-    std::panic::set_hook(quiet);
+    let (verdicts, right) = quietly(|| {
+        let verdicts = ALL.map(|(wrong, number)| (wrong, number, of(wrong)));
+        (verdicts, of(Wrong::Nothing))
+    });
 
     assert_eq!(right, None);
     for (wrong, number, verdict) in verdicts {

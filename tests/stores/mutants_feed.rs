@@ -7,11 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use tower_user_sessions::{
     EndReason, SessionId,
@@ -21,7 +17,7 @@ use tower_user_sessions::{
     },
 };
 
-use crate::common::shelf::Shelf;
+use crate::{common::shelf::Shelf, verdict::verdict};
 
 /// Messages arrive at once.
 struct Here;
@@ -70,22 +66,18 @@ impl SetStorage for Storage {
 }
 
 /// What the suite says of it.
-fn verdict(leaves_out: fn(&FeedNews) -> bool) -> Option<String> {
-    let run = AssertUnwindSafe(|| {
-        tokio_test::block_on(conformance::reports_what_changes(
-            async |clock: ManualClock| {
-                let storage = Storage {
-                    shelf: Shelf::on(&clock),
-                    feed: Feed::new(Here),
-                    leaves_out,
-                };
-                let store = SetStore::builder(storage);
-                store.activity_every(Duration::ZERO).build()
-            },
-        ));
-    });
-    let failed = panic::catch_unwind(run).err()?;
-    failed.downcast_ref::<String>().cloned()
+fn without(leaves_out: fn(&FeedNews) -> bool) -> Option<String> {
+    verdict(conformance::reports_what_changes(
+        async |clock: ManualClock| {
+            let storage = Storage {
+                shelf: Shelf::on(&clock),
+                feed: Feed::new(Here),
+                leaves_out,
+            };
+            let store = SetStore::builder(storage);
+            store.activity_every(Duration::ZERO).build()
+        },
+    ))
 }
 
 fn has(news: &FeedNews, reason: EndReason) -> bool {
@@ -128,7 +120,7 @@ fn a_feed_that_leaves_out_one_kind_of_message_fails_the_conformance_suite() {
 
     // At the same time: the suite waits for each of these messages for seconds.
     let said = thread::scope(|scope| {
-        let runs = leave_out.map(|(leaves_out, _)| scope.spawn(move || verdict(leaves_out)));
+        let runs = leave_out.map(|(leaves_out, _)| scope.spawn(move || without(leaves_out)));
         runs.map(|run| run.join().unwrap())
     });
 
@@ -139,5 +131,5 @@ fn a_feed_that_leaves_out_one_kind_of_message_fails_the_conformance_suite() {
             "{said}"
         );
     }
-    assert_eq!(verdict(|_| false), None);
+    assert_eq!(without(|_| false), None);
 }

@@ -7,12 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use tower_user_sessions::{
     Client, Lifetime, MemoryStore, SessionId, SessionStore, Timestamp,
@@ -22,6 +17,8 @@ use tower_user_sessions::{
         Tag, Ticketed, Token, Touch, conformance,
     },
 };
+
+use crate::verdict::{quietly, verdict};
 
 /// The rule that a store breaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -215,30 +212,22 @@ impl SessionStore for Mutant {
 }
 
 /// The message of the suite, if it fails.
-fn verdict(without: Rule) -> Option<String> {
-    let run = AssertUnwindSafe(|| {
-        tokio_test::block_on(conformance::all(async |clock: ManualClock| Mutant {
-            store: MemoryStore::builder().clock(clock.clone()).build(),
-            clock,
-            without,
-            first: Mutex::default(),
-            current: Mutex::default(),
-            moved: Mutex::default(),
-        }));
-    });
-    let failed = catch_unwind(run).err()?;
-    let text = failed.downcast_ref::<String>().cloned();
-    Some(text.unwrap_or_else(|| "another panic".to_owned()))
+fn without(without: Rule) -> Option<String> {
+    verdict(conformance::all(async |clock: ManualClock| Mutant {
+        store: MemoryStore::builder().clock(clock.clone()).build(),
+        clock,
+        without,
+        first: Mutex::default(),
+        current: Mutex::default(),
+        moved: Mutex::default(),
+    }))
 }
 
 // T49
 #[test]
 fn a_store_without_one_rule_about_looks_or_touches_fails_the_conformance_suite() {
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let verdicts = ALL.map(|rule| (rule, verdict(rule)));
-    let whole = verdict(Rule::None);
-    std::panic::set_hook(quiet);
+    let (verdicts, whole) =
+        quietly(|| (ALL.map(|rule| (rule, without(rule))), without(Rule::None)));
 
     assert_eq!(whole, None);
     for (rule, verdict) in verdicts {

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::panic::{self, AssertUnwindSafe};
-
 use tower_user_sessions::{
     EndReason, Lifetime, MemoryStore, Proof, SessionStore, Timestamp,
     store::{
@@ -17,6 +15,8 @@ use tower_user_sessions::{
         Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch, Which, conformance,
     },
 };
+
+use crate::verdict::{quietly, verdict};
 
 /// The rule that a store breaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -282,30 +282,22 @@ impl SessionStore for Mutant {
 }
 
 /// The message of the suite, if it fails.
-fn verdict(without: Rule) -> Option<String> {
-    let run = AssertUnwindSafe(|| {
-        tokio_test::block_on(conformance::all(async |clock: ManualClock| Mutant {
-            store: MemoryStore::builder().clock(clock.clone()).build(),
-            clock,
-            without,
-            reused: std::sync::Mutex::default(),
-            asked: std::sync::Mutex::default(),
-            ended: std::sync::Mutex::default(),
-        }));
-    });
-    let failed = panic::catch_unwind(run).err()?;
-    let text = failed.downcast_ref::<String>().cloned();
-    Some(text.unwrap_or_else(|| "another panic".to_owned()))
+fn without(without: Rule) -> Option<String> {
+    verdict(conformance::all(async |clock: ManualClock| Mutant {
+        store: MemoryStore::builder().clock(clock.clone()).build(),
+        clock,
+        without,
+        reused: std::sync::Mutex::default(),
+        asked: std::sync::Mutex::default(),
+        ended: std::sync::Mutex::default(),
+    }))
 }
 
 // T49
 #[test]
 fn a_store_without_one_rule_about_tokens_tickets_or_realms_fails_the_conformance_suite() {
-    let quiet = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let verdicts = ALL.map(|rule| (rule, verdict(rule)));
-    let whole = verdict(Rule::None);
-    panic::set_hook(quiet);
+    let (verdicts, whole) =
+        quietly(|| (ALL.map(|rule| (rule, without(rule))), without(Rule::None)));
 
     assert_eq!(whole, None);
     let missed: Vec<Rule> = verdicts

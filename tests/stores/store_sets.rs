@@ -7,10 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    sync::Mutex,
-};
+use std::sync::Mutex;
 
 use tower_user_sessions::{
     SessionId,
@@ -19,7 +16,10 @@ use tower_user_sessions::{
     },
 };
 
-use crate::common::shelf::{Broken, Shelf};
+use crate::{
+    common::shelf::{Broken, Shelf},
+    verdict::{quietly, verdict},
+};
 
 async fn make(clock: ManualClock) -> SetStore<Shelf> {
     Shelf::on(&clock).yielding().store()
@@ -79,10 +79,7 @@ async fn a_storage_may_run_a_write_after_its_caller_went_away() {
 /// The suite for stores would not find all of these: it asks one question after the other.
 #[test]
 fn the_suite_finds_each_broken_rule_of_a_storage() {
-    let quiet = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let verdicts = BROKEN.map(|broken| (broken, verdict(broken)));
-    panic::set_hook(quiet);
+    let verdicts = quietly(|| BROKEN.map(|broken| (broken, of(broken))));
 
     for (broken, verdict) in verdicts {
         let found = verdict.is_some_and(|text| text.starts_with("storage contract"));
@@ -104,21 +101,10 @@ const BROKEN: [Broken; 11] = [
     Broken::HidesItsTime,
 ];
 
-fn verdict(broken: Broken) -> Option<String> {
-    says(conformance::storage(async || {
+fn of(broken: Broken) -> Option<String> {
+    verdict(conformance::storage(async || {
         Shelf::default().yielding().broken(broken)
     }))
-}
-
-/// The message of the suite, if it fails.
-fn says(suite: impl Future<Output = ()>) -> Option<String> {
-    let run = AssertUnwindSafe(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(suite);
-    });
-    let failed = panic::catch_unwind(run).err()?;
-    failed.downcast_ref::<String>().cloned()
 }
 
 /// A database that takes some names for the same.
@@ -150,10 +136,8 @@ fn first_eight(mut name: [u8; 12]) -> [u8; 12] {
 
 #[test]
 fn the_suite_finds_a_storage_that_takes_two_names_for_one() {
-    let quiet = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
     let (set, part): (fn(Tag) -> Tag, fn(SessionId) -> SessionId) = (|tag| tag, |id| id);
-    let verdicts = [
+    let storages = [
         (
             (|tag: Tag| Tag::from_bytes(first_eight(*tag.as_bytes()))) as fn(Tag) -> Tag,
             part,
@@ -161,15 +145,16 @@ fn the_suite_finds_a_storage_that_takes_two_names_for_one() {
         (set, |id| SessionId::from_bytes(first_eight(*id.as_bytes()))),
         (set, |id| id.to_string().to_lowercase().parse().unwrap()),
         (set, part),
-    ]
-    .map(|(of_set, of_part)| {
-        says(conformance::storage(async || Named {
-            shelf: Shelf::default(),
-            of_set,
-            of_part,
-        }))
+    ];
+    let verdicts = quietly(|| {
+        storages.map(|(of_set, of_part)| {
+            verdict(conformance::storage(async || Named {
+                shelf: Shelf::default(),
+                of_set,
+                of_part,
+            }))
+        })
     });
-    panic::set_hook(quiet);
 
     let a_set = "storage contract 1: a set with a similar tag: another version or head, or none";
     let a_part = "storage contract 1: one of many parts: another part, or none";
