@@ -11,8 +11,8 @@ use std::time::Duration;
 use tower_user_sessions::{
     Limit, SessionId, UserId,
     store::{
-        Arrival, Authenticated, Changes, Create, Created, List, Resolve, Resolved, SessionStore,
-        Tag, Token,
+        Arrival, Authenticated, Changes, Create, Created, List, NewSession, Offer, Resolve,
+        Resolved, SessionStore, Tag, Ticketed, Token,
     },
 };
 
@@ -32,11 +32,36 @@ pub(crate) fn asks(user: &str, token: &Token) -> Create {
     create
 }
 
+pub(crate) async fn makes<St: SessionStore>(store: &St, create: &Create) -> NewSession {
+    match store.create(create).await.unwrap() {
+        Created::Created(made) => *made,
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(crate) async fn signs_in<St: SessionStore>(store: &St, user: &str) -> Token {
     let token = token(store, user);
-    let created = store.create(&asks(user, &token)).await.unwrap();
-    assert!(matches!(created, Created::Created(_)), "{created:?}");
+    makes(store, &asks(user, &token)).await;
     token
+}
+
+/// A ticket with this token.
+pub(crate) fn ticket(token: &Token) -> Ticketed {
+    Ticketed {
+        id: token.session_id(),
+        digest: token.digest(),
+    }
+}
+
+/// A sign-in that is refused at a limit of one, and leaves this ticket.
+pub(crate) async fn leaves<St: SessionStore>(store: &St, mut create: Create, ticket: Ticketed) {
+    create.limit = Limit::at_most(1).refuse();
+    create.offer = Some(Offer {
+        ticket,
+        terms: Vec::new(),
+    });
+    let refused = store.create(&create).await.unwrap();
+    assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
 }
 
 pub(crate) async fn is_live<St: SessionStore>(store: &St, token: &Token) -> bool {

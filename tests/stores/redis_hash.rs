@@ -8,15 +8,15 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, Limit, RedisStore,
+    EndReason, Lifetime, RedisStore,
     store::{
-        Arrival, Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession,
-        Offer, Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
+        Arrival, Authenticated, Changes, Create, Created, End, Ended, ManualClock, Resolve,
+        Resolved, Save, Saved, SessionStore, Timestamp, Token, Which,
     },
 };
 
 use crate::common::{
-    people::{self, asks, guest, is_live, listed, set, signs_in, token},
+    people::{self, asks, guest, is_live, leaves, listed, makes, set, signs_in, ticket, token},
     redis::{Server, ask_with},
 };
 
@@ -45,13 +45,6 @@ fn asks_for(token: &Token, absolute: Duration) -> Create {
     let mut create = asks("alice", token);
     create.lifetime = Lifetime::new(absolute, absolute);
     create
-}
-
-pub(crate) async fn makes(store: &RedisStore, create: &Create) -> NewSession {
-    match store.create(create).await.unwrap() {
-        Created::Created(made) => *made,
-        other => panic!("{other:?}"),
-    }
 }
 
 fn end(token: &Token, which: Which) -> End {
@@ -330,19 +323,10 @@ async fn refusals_leave_no_expired_tickets_behind() {
 
     for _ in 0..5 {
         clock.advance(Duration::from_secs(301));
-        let (token, ticket) = (token(&store, "alice"), token(&store, "alice"));
+        let (token, left) = (token(&store, "alice"), token(&store, "alice"));
         let mut create = asks("alice", &token);
         create.authenticated = Authenticated::At(clock.now());
-        create.limit = Limit::at_most(1).refuse();
-        create.offer = Some(Offer {
-            ticket: Ticketed {
-                id: ticket.session_id(),
-                digest: ticket.digest(),
-            },
-            terms: Vec::new(),
-        });
-        let refused = store.create(&create).await.unwrap();
-        assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
+        leaves(&store, create, ticket(&left)).await;
         counts.push(fields(&server, &first).await);
     }
 

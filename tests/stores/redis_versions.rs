@@ -11,8 +11,8 @@
 use tower_user_sessions::{
     EndReason, Limit, RedisStore, SessionLayer,
     store::{
-        Created, End, Ended, Offer, Redeem, Resolve, Resolved, Save, Saved, SessionStore,
-        StoreErrorKind, Ticketed, Token, Which,
+        Created, End, Ended, Redeem, Resolve, Resolved, Save, Saved, SessionStore, StoreErrorKind,
+        Token, Which,
     },
 };
 
@@ -20,7 +20,7 @@ use crate::common::{
     alone::is_alone,
     http::Client,
     log::Log,
-    people::{asks, is_live, listed, set, signs_in, token},
+    people::{asks, is_live, leaves, listed, set, signs_in, ticket, token},
     redis::{Server, ask_with},
 };
 
@@ -276,18 +276,9 @@ async fn a_ticket_of_another_version_is_unknown() {
     let store = server.patient();
     signs_in(&store, "alice").await;
     let refused = token(&store, "alice");
-    let ticket = Ticketed {
-        id: refused.session_id(),
-        digest: refused.digest(),
-    };
-    let mut create = asks("alice", &token(&store, "alice"));
-    create.limit = Limit::at_most(1).refuse();
-    create.offer = Some(Offer {
-        ticket,
-        terms: Vec::new(),
-    });
-    let answer = store.create(&create).await.unwrap();
-    assert!(matches!(answer, Created::LimitReached(_)), "{answer:?}");
+    let ticket = ticket(&refused);
+    let create = asks("alice", &token(&store, "alice"));
+    leaves(&store, create, ticket).await;
     let before = rewrite(&server, &refused, OTHER_VERSIONS[0]).await;
 
     let mut create = asks("alice", &token(&store, "alice"));

@@ -3,14 +3,14 @@
 use tower_user_sessions::{
     Client, EndReason, Lifetime, Limit,
     store::{
-        Arrival, Authenticated, Create, Created, Deadlines, End, List, Look, ManualClock, Offer,
-        Presence, Redeem, Renewal, Resolved, Rotate, Rotated, Save, Saved, SessionStore, Ticketed,
-        Timestamp, Token, Which,
+        Arrival, Authenticated, Create, Created, Deadlines, End, List, Look, ManualClock, Presence,
+        Redeem, Renewal, Resolved, Rotate, Rotated, Save, Saved, SessionStore, Timestamp, Token,
+        Which,
     },
 };
 
 use super::{MINUTE, MS, SECOND, after, asks, makes, on_each_store, signs_in, uses};
-use crate::common::people::{ids, is_live, set, token};
+use crate::common::people::{ids, is_live, leaves, set, ticket, token};
 
 /// The moment at which an era begins now.
 fn next_era(clock: &ManualClock) -> Timestamp {
@@ -121,24 +121,6 @@ async fn an_end_of_all_sessions_of_a_user_leaves_notices_of_those_from_before_th
         assert!(matches!(answer, Resolved::Ended(_)), "{answer:?}");
     }
     on_each_store!(rule);
-}
-
-/// A sign-in that is refused at a limit of one, and leaves this ticket.
-async fn leaves<St: SessionStore>(store: &St, mut create: Create, ticket: Ticketed) {
-    create.limit = Limit::at_most(1).refuse();
-    create.offer = Some(Offer {
-        ticket,
-        terms: Vec::new(),
-    });
-    let refused = store.create(&create).await.unwrap();
-    assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
-}
-
-fn ticket(token: &Token) -> Ticketed {
-    Ticketed {
-        id: token.session_id(),
-        digest: token.digest(),
-    }
 }
 
 #[tokio::test]

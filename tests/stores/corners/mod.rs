@@ -14,10 +14,11 @@ use std::time::Duration;
 use tower_user_sessions::{
     Lifetime, UserId,
     store::{
-        Authenticated, Create, Created, ManualClock, NewSession, Resolve, Resolved, SessionStore,
-        Timestamp, Token,
+        Authenticated, Create, ManualClock, Resolve, Resolved, SessionStore, Timestamp, Token,
     },
 };
+
+use crate::common::people::{is_live, makes, token};
 
 /// Starts at a full second, minute and hour.
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
@@ -48,15 +49,8 @@ fn asks(user: &str, token: &Token, clock: &ManualClock) -> Create {
     create
 }
 
-async fn makes<St: SessionStore>(store: &St, create: &Create) -> NewSession {
-    match store.create(create).await.unwrap() {
-        Created::Created(made) => *made,
-        other => panic!("{other:?}"),
-    }
-}
-
 async fn signs_in<St: SessionStore>(store: &St, user: &str, clock: &ManualClock) -> Token {
-    let token = crate::common::people::token(store, user);
+    let token = token(store, user);
     makes(store, &asks(user, &token, clock)).await;
     token
 }
@@ -64,7 +58,7 @@ async fn signs_in<St: SessionStore>(store: &St, user: &str, clock: &ManualClock)
 /// A session that a request has used.
 async fn uses<St: SessionStore>(store: &St, user: &str, clock: &ManualClock) -> Token {
     let token = signs_in(store, user, clock).await;
-    assert!(crate::common::people::is_live(store, &token).await);
+    assert!(is_live(store, &token).await);
     token
 }
 

@@ -11,7 +11,7 @@ use tower_user_sessions::{
 };
 
 use super::{MINUTE, MS, SECOND, asks, makes, on_each_store, reads, uses};
-use crate::common::people::{is_live, token};
+use crate::common::people::{is_live, ticket, token};
 
 #[tokio::test]
 async fn a_browser_whose_session_was_evicted_does_not_end_the_one_that_evicted_it() {
@@ -99,11 +99,7 @@ async fn a_sign_in_by_ticket_was_never_authenticated_in_the_future() {
 
 /// A ticket, and a sign-in that leaves it if it is refused at a limit of one.
 fn offers<St: SessionStore>(store: &St, clock: &ManualClock) -> (Ticketed, Create) {
-    let left = token(store, "alice");
-    let left = Ticketed {
-        id: left.session_id(),
-        digest: left.digest(),
-    };
+    let left = ticket(&token(store, "alice"));
     let mut create = asks("alice", &token(store, "alice"), clock);
     create.limit = Limit::at_most(1).refuse();
     create.offer = Some(Offer {
